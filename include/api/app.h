@@ -1,0 +1,34 @@
+/*
+ * app.h - what a worker has, as handlers see it.  Made once by
+ * process/worker.c before the first request, constant after; each member is
+ * safe to use from any thread.
+ */
+#ifndef API_APP_H
+#define API_APP_H
+
+#include <stdint.h>
+
+#include "auth/identify.h"
+#include "config/config.h"
+#include "journal/journal.h"
+#include "limit/limit.h"
+#include "llm/catalog.h"
+#include "llm/relay.h"
+
+struct scoreboard; /* process/scoreboard.h */
+struct pool;       /* api/pool.h */
+
+struct app {
+	const struct config *config;
+	struct auth auth;
+	struct catalog *catalog;
+	struct relay *relay;
+	struct journal *journal;
+	struct limits *limits;
+	struct pool *hash_pool;   /* runs ROUTE_HASHES */
+	struct pool *export_pool; /* runs ROUTE_EXPORTS */
+	const struct scoreboard *scoreboard;
+	int64_t started_us;       /* monotonic, of the supervisor */
+};
+
+#endif /* API_APP_H */

@@ -1,0 +1,50 @@
+/*
+ * cache.h - users and API keys of a worker, emptied by NOTIFY.
+ *
+ * A thread of the cache keeps a connection that LISTENs on minuted_user and
+ * minuted_key (payload: the id), sent by triggers; an entry is dropped within
+ * 1 s of the change.  While that connection is down the cache is closed: every
+ * question goes to PostgreSQL, and only when PostgreSQL cannot be reached at
+ * all is an entry used, for at most AUTH_STALE since it was last confirmed.
+ * Thread-safe.
+ */
+#ifndef AUTH_CACHE_H
+#define AUTH_CACHE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/uuid.h"
+#include "config/config.h"
+#include "db/db.h"
+
+struct auth_cache;
+
+struct auth_user {
+	struct uuid id;
+	int64_t token_version; /* bumped by password change and disable */
+	bool disabled;
+	bool admin;
+};
+
+struct auth_key {
+	struct uuid id;
+	struct uuid user_id;
+	bool active;
+	int64_t expires_us; /* wall clock; 0 never */
+};
+
+/* Starts the listening thread.  on_notify (may be NULL) is called in it for
+ * channels that the cache does not know: minuted_catalog, minuted_limit. */
+enum err auth_cache_start(const struct config *config,
+    void (*on_notify)(void *arg, const char *channel, const char *payload),
+    void *arg, struct auth_cache **out) MUST_CHECK;
+void auth_cache_stop(struct auth_cache *cache);
+
+/* ERR_MISSING when there is none; ERR_BUSY when it cannot be known. */
+enum err auth_cache_user(struct auth_cache *cache, struct db *db,
+    const struct uuid *id, struct auth_user *out) MUST_CHECK;
+enum err auth_cache_key(struct auth_cache *cache, struct db *db,
+    const char *key_hash, struct auth_key *out) MUST_CHECK;
+
+#endif /* AUTH_CACHE_H */

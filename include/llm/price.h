@@ -1,0 +1,22 @@
+/*
+ * price.h - tokens and money.
+ */
+#ifndef LLM_PRICE_H
+#define LLM_PRICE_H
+
+#include <stdint.h>
+
+#include "llm/call.h"
+
+/*
+ * Cost of usage in pico-dollars: (prompt - cached) * input + cached *
+ * cache_read (input when unknown) + completion * output.  -1 when a price that
+ * is needed or a count is unknown, or on overflow.
+ */
+int64_t price_cost(const struct catalog_price *price,
+    const struct call_usage *usage);
+
+/* Tokens of text by estimate: characters / 4, at least 1 for any text. */
+int64_t price_estimate_tokens(const char *text, size_t len);
+
+#endif /* LLM_PRICE_H */

@@ -1,0 +1,34 @@
+/*
+ * provider.h - what differs between kinds of providers: a table of functions
+ * each, one const struct in llm_<kind>.c, listed in provider.c.
+ */
+#ifndef LLM_PROVIDER_H
+#define LLM_PROVIDER_H
+
+#include "llm/call.h"
+
+struct llm_request { /* what to send; strings in the request's arena */
+	const char *url;
+	const char *const *headers; /* NULL-terminated "Name: value" */
+	const char *body;
+	size_t body_len;
+};
+
+struct llm_provider {
+	const char *kind; /* providers.kind: "openai", "echo" */
+	/* NULL: the provider is built in and the relay paces its answer. */
+	enum err (*build)(struct arena *arena, const struct call *call,
+	    struct llm_request *out);
+	/* Reads one event of a stream into event's text, usage_only and done,
+	 * and usage into call.  ERR_UPSTREAM when it is garbage or an error. */
+	enum err (*read_event)(struct call *call, struct call_event *event);
+	/* Reads the text and the usage of a whole answer (call->body). */
+	enum err (*read_body)(struct call *call);
+	/* Fills error_* of call from upstream_status and body. */
+	void (*map_error)(struct call *call);
+};
+
+/* NULL when there is no such kind. */
+const struct llm_provider *provider_find(const char *kind);
+
+#endif /* LLM_PROVIDER_H */

@@ -1,0 +1,34 @@
+/*
+ * relay.h - the thread of a worker that runs every model call.
+ *
+ * One curl_multi with curl_multi_socket_action over epoll; the same epoll
+ * watches clients (EPOLLRDHUP, and EPOLLOUT while one does not read).
+ */
+#ifndef LLM_RELAY_H
+#define LLM_RELAY_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/config.h"
+#include "journal/journal.h"
+#include "journal/inflight.h"
+
+struct relay;
+
+/* Starts the thread.  All borrowed for the relay's life. */
+enum err relay_new(const struct config *config, struct journal *journal,
+    struct inflight *inflight, struct relay **out) MUST_CHECK;
+
+/* No new calls are taken; returns when none is left, or at the deadline after
+ * ending the rest as failed ("shutting_down") with their records kept. */
+void relay_drain(struct relay *relay, int64_t deadline_us);
+void relay_free(struct relay *relay);
+
+struct relay_stats {
+	uint64_t started, completed, failed, cancelled;
+	uint64_t open;
+};
+void relay_stats(const struct relay *relay, struct relay_stats *out);
+
+#endif /* LLM_RELAY_H */
