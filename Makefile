@@ -1,9 +1,9 @@
 # minuted.  `make help` lists the targets.
 
-# debug release asan tsan; each has its own tree.
+# debug release asan tsan fuzz; each has its own tree.
 PROFILE ?= debug
 B       := build/$(PROFILE)
-CC      := gcc
+CC      := $(if $(filter fuzz,$(PROFILE)),clang,gcc)
 PKGS    := libcurl json-c libpq libjwt libargon2 libcrypto
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
@@ -17,8 +17,11 @@ CFLAGS.debug   := -O1 -g3
 CFLAGS.release := -O2 -g
 CFLAGS.asan    := -O1 -g3 -U_FORTIFY_SOURCE -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS.fuzz    := -O1 -g3 -U_FORTIFY_SOURCE -fno-omit-frame-pointer \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS.tsan    := -O1 -g3 -U_FORTIFY_SOURCE -fsanitize=thread
 LDFLAGS.asan   := -fsanitize=address,undefined
+LDFLAGS.fuzz   := -fsanitize=address,undefined
 LDFLAGS.tsan   := -fsanitize=thread
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE \
 	-isystem /usr/include/postgresql
@@ -30,32 +33,146 @@ LDLIBS   += -lfcgi $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 SRC  := $(filter-out src/main.c,$(sort $(wildcard src/*/*.c)))
 GEN  := $(B)/gen/db/statements.h
 OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/statements.o
-UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+# The unit tests to run: names without test_, patterns with %.
+ONLY ?= %
+UNIT := $(filter $(ONLY:%=$(B)/unit/test_%),$(patsubst \
+	tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c))))
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+TIDY := $(patsubst %.c,$(B)/tidy/%.ok,src/main.c $(SRC))
+C_FILES  = $(wildcard src/*.c src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h)
+SCRIPTS := .ci/run deploy/run deploy/test deploy/local deploy/cluster \
+	deploy/nginx-conf deploy/install-packages deploy/lib.sh \
+	$(wildcard tests/lint/*) tests/support/with-postgres
+
+# V=1 shows the commands.
+Q   := $(if $(V),,@)
+SAY  = $(if $(V),,@echo "$(1) $@")
+
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+PYTHON := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
 all: $(B)/minuted ## build the program (PROFILE=debug|release|asan|tsan)
 
 $(B)/minuted: $(B)/src/main.o $(B)/libminuted.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call SAY,link)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/libminuted.a: $(OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$Qar rcs $@ $^
 
 $(B)/%.o: %.c $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call SAY,cc)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Queries, migrations and prices become C strings.
-$(GEN) $(B)/gen/statements.c &: sql/statements.awk $(sort $(wildcard sql/queries/*/*.sql sql/migrations/*.sql)) sql/prices.json
+$(GEN) $(B)/gen/statements.c &: sql/statements.awk $(sort $(wildcard sql/queries/*/*.sql sql/migrations/*.sql)) sql/prices.json sql/admin.sql
 	@mkdir -p $(@D)
-	awk -v out=$(B)/gen -f sql/statements.awk $(filter-out sql/statements.awk sql/prices.json,$^)
+	$Qawk -v out=$(B)/gen -f sql/statements.awk $(filter-out sql/statements.awk sql/prices.json sql/admin.sql,$^)
 
 $(B)/gen/statements.o: $(B)/gen/statements.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/%: tests/unit/%.c $(B)/libminuted.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) -lcriterion
+	$(call SAY,cc)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) -lcriterion
 
-.PHONY: all
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libminuted.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS)
+
+$(B)/tidy/%.ok: %.c .clang-tidy $(GEN)
+	@mkdir -p $(@D)
+	$(call SAY,tidy)
+	$Qclang-tidy --quiet $< -- $(CPPFLAGS) -std=c11 2>$@.log || { cat $@.log; false; }
+	@touch $@
+
+run: ## build, set up and start minuted here (PORT=8080)
+	deploy/install-packages run
+	$(MAKE) -j$(JOBS) PROFILE=release all
+	deploy/local start
+
+stop: ## stop what `make run` started
+	deploy/local stop
+
+status: ## say what of it runs
+	deploy/local status
+
+check: $(UNIT) ## unit tests (PROFILE=, ONLY="name pattern%")
+	tests/support/with-postgres sh -eu -c 'for t; do $(RUN.$(PROFILE)) $$t; done' \
+		check $(UNIT)
+RUN.tsan := setarch -R
+
+check-api: $(B)/minuted ## API tests (PROFILE=, PYTEST="-k name")
+	MINUTED=$(B)/minuted $(PYTHON) tests/api $(PYTEST)
+
+check-clients: $(B)/minuted ## the official clients
+	MINUTED=$(B)/minuted $(PYTHON) tests/clients $(PYTEST)
+
+test: ## everything: lint, unit tests three ways, API tests, clients
+	deploy/install-packages run test
+	$(MAKE) -j$(JOBS) lint
+	for p in debug asan; do $(MAKE) -j$(JOBS) PROFILE=$$p all unit && \
+		$(MAKE) PROFILE=$$p check || exit 1; done
+	$(MAKE) -j$(JOBS) PROFILE=tsan ONLY='$(THREADED)' unit
+	$(MAKE) PROFILE=tsan ONLY='$(THREADED)' check
+	$(MAKE) check-api
+	$(MAKE) PROFILE=asan check-api PYTEST='-m "not slow"'
+	$(MAKE) check-clients
+# what the thread sanitizer has to see
+THREADED := journal% relay% limit% inflight% cache% catalog% pool%
+
+unit: $(UNIT)
+
+bench: ## the gateway beside nginx alone, on this machine
+	$(MAKE) -j$(JOBS) PROFILE=release all
+	MINUTED=build/release/minuted /usr/bin/python3 -B tests/bench/bench.py
+
+fuzz: ## every fuzz target for FUZZ_SECONDS=60
+	$(MAKE) -j$(JOBS) PROFILE=fuzz fuzz-run
+FUZZ_SECONDS ?= 60
+fuzz-run: $(FUZZ)
+	for f in $(FUZZ); do mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=$$f.found- $$f.corpus $(wildcard tests/fuzz/corpus) || exit 1; done
+
+lint: format-check tidy lint-scripts ## format, clang-tidy, cppcheck, scripts, house rules
+
+format-check:
+	clang-format --dry-run -Werror $(C_FILES)
+
+tidy: $(TIDY)
+
+lint-scripts: $(GEN)
+	shellcheck -x $(SCRIPTS)
+	tests/lint/words
+	tests/lint/layers
+	tests/lint/settings
+	tests/lint/headers $(CC) $(CPPFLAGS) -std=c11 $(WARN)
+	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr \
+		--error-exitcode=1 $(addprefix --suppress=,missingInclude uninitvar \
+		ctuuninitvar autoVariables) -Iinclude -I$(B)/gen src
+
+format: ## clang-format everything
+	clang-format -i $(C_FILES)
+
+install: ## under DESTDIR and PREFIX=/usr/local
+	$(MAKE) -j$(JOBS) PROFILE=release all
+	install -D -m 0755 build/release/minuted $(DESTDIR)$(PREFIX)/bin/minuted
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' deploy/minuted.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/minuted.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/minuted README.md \
+		nginx.conf.example deploy/minuted.env.example sql/admin.sql
+
+clean: ## remove build/, keep var/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+.PHONY: all run stop status check check-api check-clients test unit bench fuzz \
+	fuzz-run lint format-check tidy lint-scripts format install clean help
 -include $(OBJ:.o=.d) $(B)/src/main.d $(UNIT:=.d)

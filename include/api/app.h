@@ -15,7 +15,7 @@
 #include "llm/catalog.h"
 #include "llm/relay.h"
 
-struct scoreboard; /* process/scoreboard.h */
+struct scoreboard; /* scoreboard.h */
 struct pool;       /* api/pool.h */
 
 struct app {

@@ -5,6 +5,7 @@
 #ifndef API_DISPATCH_H
 #define API_DISPATCH_H
 
+#include "config/config.h"
 #include "http/request.h"
 
 /*
@@ -12,5 +13,11 @@
  * caller calls request_finish(); after PARKED it must not touch req.
  */
 enum handled dispatch(struct http_request *req);
+
+/* The last step alone: the matched route's handler; what pools run. */
+enum handled dispatch_handler(struct http_request *req);
+
+/* The largest body that any route takes, in bytes. */
+size_t dispatch_body_max(const struct config *config);
 
 #endif /* API_DISPATCH_H */

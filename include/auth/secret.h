@@ -4,6 +4,7 @@
  *
  * An API key is mnt_<8 characters of public id>_<32 of secret><6 of CRC32C>,
  * base62: 190 bits of secret; a typing mistake is refused without a query.
+ * A refresh token is mrt_ and base64url of 256 random bits.
  */
 #ifndef AUTH_SECRET_H
 #define AUTH_SECRET_H
@@ -21,6 +22,8 @@
 enum err secret_key_make(char key[SECRET_KEY_SIZE],
     char prefix[SECRET_PREFIX_SIZE]) MUST_CHECK;
 bool secret_key_plausible(const char *key); /* shape and checksum */
+/* Begins as a key does: meant as one, so never taken for an access token. */
+bool secret_key_marked(const char *text);
 enum err secret_refresh_make(char token[SECRET_TOKEN_SIZE]) MUST_CHECK;
 void secret_hash(const char *secret, char out[SECRET_HASH_SIZE]);
 /* Constant time over equal lengths. */

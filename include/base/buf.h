@@ -19,6 +19,7 @@ struct buf {
 	size_t cap;
 	size_t max;  /* refuse to grow past this many bytes */
 	bool failed; /* set once, stays set until buf_fini() or buf_reset() */
+	bool starved; /* failed for want of memory, not for the ceiling */
 };
 
 void buf_init(struct buf *buf, size_t max);
@@ -35,7 +36,8 @@ void buf_drop_front(struct buf *buf, size_t len); /* forget the first len */
 
 /*
  * Hands the bytes, NUL-terminated, to the caller, who frees them with free().
- * The buffer is empty after.  ERR_TOO_LARGE over the ceiling, ERR_MEMORY.
+ * The buffer is empty after.  ERR_TOO_LARGE over the ceiling, ERR_MEMORY: then
+ * *out is NULL and the buffer stays as it is.  len may be NULL.
  */
 enum err buf_take(struct buf *buf, char **out, size_t *len) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 #ifndef BASE_CODEC_H
 #define BASE_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,9 @@
 
 /* Lower-case hex of len bytes and a NUL: out has 2 * len + 1 bytes. */
 void codec_hex(const void *data, size_t len, char *out);
+
+/* 0 to 15 of a hex digit in either case, -1 of anything else. */
+int codec_hex_value(char c);
 
 /*
  * Unpadded base64url (RFC 4648 section 5).  encode appends to out; decode
@@ -24,8 +28,10 @@ enum err codec_base64url_decode(const char *text, size_t len, void *out,
 /* digits characters of 0-9A-Za-z for value, most significant first. */
 void codec_base62(uint64_t value, char *out, size_t digits);
 
-/* CRC32C (Castagnoli, RFC 3720 B.4), seed 0 for a new one. */
+/* CRC32C (Castagnoli, RFC 3720 B.4), seed 0 for a new one, the result so far
+ * to go on.  The portable one is what processors without SSE4.2 use. */
 uint32_t codec_crc32c(uint32_t seed, const void *data, size_t len);
+uint32_t codec_crc32c_portable(uint32_t seed, const void *data, size_t len);
 
 /*
  * Percent-decoding (RFC 3986) of len bytes into out, which has len + 1 bytes;

@@ -3,8 +3,9 @@
  *
  * A setting comes from the environment, or else from the file named by
  * --config (KEY=VALUE lines, # comments, optional quotes), or else is the
- * default of the table in config.c.  The table is also what `minuted check`
- * prints and what README's table is checked against.
+ * default of the table in config.c.  An empty value is none: the next source
+ * counts.  The table is also what `minuted check` prints and what README's
+ * table is checked against.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -15,6 +16,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* Strings are never NULL: one that is not set is "".  Comma lists have no
+ * blanks and no empty members, URLs no slash at their end. */
 struct config {
 	/* where things are */
 	char *database_url;       /* DATABASE_URL, the worker's role */
@@ -45,6 +48,8 @@ struct config {
 	/* providers */
 	char *openai_api_key;     /* OPENAI_API_KEY */
 	char *openai_base_url;    /* OPENAI_BASE_URL */
+	char *openai_models;      /* OPENAI_MODELS: comma list, offered as well */
+	char *default_model;      /* DEFAULT_MODEL: of calls that name none */
 	char *provider_allow;     /* PROVIDER_ALLOW: host[:port] comma list that
 	                             may be http or in a private network */
 	int64_t connect_ms;       /* PROVIDER_CONNECT_TIMEOUT */
@@ -70,6 +75,7 @@ struct config {
 	int64_t log_level;        /* LOG_LEVEL: error, warn, info, debug */
 
 	char *path;               /* the file this was read from, or NULL */
+	struct config_store *store; /* origins, provider keys: config's own */
 };
 
 /*
@@ -89,8 +95,9 @@ void config_print(const struct config *config, struct buf *out);
  * what the README test reads. */
 void config_table_json(struct buf *out);
 
-/* The value of environment variable name in environment or file, for
- * providers whose row names the variable of their key.  Borrowed; NULL. */
+/* The value of variable name in environment or file, for providers whose row
+ * names the variable of their key: only names that end in _API_KEY, so that no
+ * row can send another secret away.  Borrowed; NULL when there is none. */
 const char *config_secret(const struct config *config, const char *name);
 
 #endif /* CONFIG_CONFIG_H */

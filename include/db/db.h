@@ -25,10 +25,10 @@ struct db;
 struct db_rows;
 
 struct db_options {
-	const char *url;           /* libpq conninfo or URI; borrowed */
-	const char *application;   /* application_name, e.g. "minuted worker" */
-	int64_t statement_ms;
-	int64_t lock_ms;
+	const char *url;         /* libpq conninfo or URI; borrowed */
+	const char *application; /* borrowed, e.g. "minuted worker" */
+	int64_t statement_ms;    /* 0: no limit, and then no deadline */
+	int64_t lock_ms;         /* 0: no limit */
 };
 
 /* Does not connect yet.  NULL when memory is short. */
@@ -58,7 +58,8 @@ struct db_fault {
 };
 const struct db_fault *db_fault(const struct db *db);
 
-/* Transactions.  After any error only db_rollback() is legal. */
+/* Transactions.  After any error in one only db_rollback() is legal; a begin or
+ * commit that failed leaves none open, and a rollback after it is harmless. */
 enum err db_begin(struct db *db) MUST_CHECK;
 enum err db_commit(struct db *db) MUST_CHECK;
 void db_rollback(struct db *db);
@@ -68,7 +69,8 @@ size_t rows_count(const struct db_rows *rows);
 int64_t rows_affected(const struct db_rows *rows);
 const char *rows_text(const struct db_rows *rows, size_t row, size_t col);
 size_t rows_len(const struct db_rows *rows, size_t row, size_t col);
-int64_t rows_int64(const struct db_rows *rows, size_t row, size_t col); /* 0 on null */
+/* 0 on null */
+int64_t rows_int64(const struct db_rows *rows, size_t row, size_t col);
 bool rows_bool(const struct db_rows *rows, size_t row, size_t col);
 bool rows_is_null(const struct db_rows *rows, size_t row, size_t col);
 void rows_free(struct db_rows *rows); /* accepts NULL */
@@ -79,16 +81,16 @@ void rows_free(struct db_rows *rows); /* accepts NULL */
  * statement and is returned.
  */
 enum err db_each(struct db *db, enum db_stmt stmt, const char *const *args,
-    enum err (*each)(void *arg, const struct db_rows *row), void *arg)
-    MUST_CHECK;
+    enum err (*each)(void *arg, const struct db_rows *row),
+    void *arg) MUST_CHECK;
 
 /* SQL given as text, many statements allowed, outside the statement table:
  * migrations, command-line tools and LISTEN only. */
 enum err db_script(struct db *db, const char *sql) MUST_CHECK;
 
 /* COPY ... FROM STDIN (text format): sql, then the rows, newline-ended. */
-enum err db_copy(struct db *db, const char *sql, const char *rows, size_t len)
-    MUST_CHECK;
+enum err db_copy(struct db *db, const char *sql, const char *rows,
+    size_t len) MUST_CHECK;
 
 /*
  * LISTEN support: the descriptor to poll (-1 when down), and the next waiting
@@ -99,7 +101,14 @@ int db_fd(const struct db *db);
 enum err db_notification(struct db *db, char *channel, size_t channel_size,
     char *payload, size_t payload_size) MUST_CHECK;
 
-/* "15.18" of the server, "" when not connected; version of libpq as number. */
+/* "15.18" of the server, "" when not connected. */
 const char *db_server_version(const struct db *db);
+
+/* "15.18" of the libpq that this was built with. */
+const char *db_library_version(void);
+
+/* Grows with every connection made: LISTEN and temporary tables of an earlier
+ * generation are gone.  0: never connected. */
+uint64_t db_generation(const struct db *db);
 
 #endif /* DB_DB_H */

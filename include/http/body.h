@@ -23,11 +23,14 @@ enum body_need { OPTIONAL = 0, REQUIRED };
  * object.  On failure the answer is already made and the return is not OK; so:
  *	if (body_object_or_reply(req, &body) != OK) return ANSWERED;
  */
-enum err body_object_or_reply(struct http_request *req, struct jsonr **body)
-    MUST_CHECK;
+enum err body_object_or_reply(struct http_request *req,
+    struct jsonr **body) MUST_CHECK;
 
-/* A string of min to max bytes of UTF-8 characters (characters are counted,
- * not bytes). */
+/* The same within other limits than jsonr_limits, for batches of records. */
+enum err body_object_within_or_reply(struct http_request *req,
+    const struct gate_limits *limits, struct jsonr **body) MUST_CHECK;
+
+/* A string of min to max characters (code points, not bytes). */
 void body_string(struct problem_fields *bad, const struct jsonr *object,
     const char *name, enum body_need need, int64_t min, int64_t max,
     const char **out);

@@ -3,7 +3,8 @@
  *
  * A connection is read only when its descriptor is readable, so a silent one
  * holds no thread.  fcgi_read() sets FCGX_Request.ipcFd and keepConnection and
- * lets FCGX_Accept_r parse from that descriptor.
+ * lets FCGX_Accept_r parse from that descriptor.  Signals must be blocked in
+ * the threads that call this: a read with a timeout is not restarted.
  */
 #ifndef HTTP_FCGI_H
 #define HTTP_FCGI_H
@@ -16,11 +17,15 @@
 
 struct fcgi_conn; /* one connection from nginx, owned by the worker */
 
-/* Once a process, before threads: FCGX_Init, SIGPIPE ignored again. */
+/* Once a process, before threads: FCGX_Init without its signal handlers;
+ * SIGPIPE is ignored after. */
 enum err fcgi_setup(void) MUST_CHECK;
+
+const char *fcgi_library_version(void);
 
 /*
  * Takes over fd (accepted, blocking; receive and send timeouts are set here).
+ * NULL when memory is short: fd is still the caller's.
  * after(conn, keep, arg) is called when an answer is complete, by the thread
  * that finished it: keep says that nginx will send another request on it (arm
  * it again), otherwise the descriptor is closed already (then free it).
@@ -36,7 +41,8 @@ void fcgi_conn_free(struct fcgi_conn *conn); /* closes */
  * Reads one request, with at most body_max bytes of body: a larger one is
  * drained up to a cap and req->fail is ERR_TOO_LARGE.  A body shorter than
  * CONTENT_LENGTH is ERR_INPUT in req->fail.  Return: OK with *out set; ERR_GONE
- * when the peer closed (the usual end) or talked nonsense: free conn.
+ * when the peer closed (the usual end) or talked nonsense, ERR_MEMORY or
+ * ERR_SYSTEM when this process cannot: free conn in every case but OK.
  */
 enum err fcgi_read(struct fcgi_conn *conn, size_t body_max,
     struct http_request **out) MUST_CHECK;

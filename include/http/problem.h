@@ -41,11 +41,10 @@ enum handled problem_of(struct http_request *req, enum err err);
 
 /*
  * Validation: collect every failing field, then answer once.
- *	struct problem_fields *bad = problem_fields(req);
+ *	struct problem_fields *bad = problem_fields(req); (never NULL)
  *	problem_field(bad, "title", "must have 1 to 100 characters");
  *	if (problem_fields_any(bad)) return problem_fields_reply(bad);
  */
-struct problem_fields;
 struct problem_fields *problem_fields(struct http_request *req);
 void problem_field(struct problem_fields *bad, const char *field,
     const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -10,6 +10,7 @@
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,14 +20,20 @@
 #include "base/err.h"
 #include "base/uuid.h"
 
-struct app;     /* api/app.h: everything of the worker that handlers use */
-struct db;      /* db/db.h */
-struct route;   /* api/routes.h */
+struct app;          /* api/app.h: everything of the worker that handlers use */
+struct problem_item; /* problem.c */
+struct db;           /* db/db.h */
+struct route;        /* api/routes.h */
 struct http_transport;
 
 enum http_method {
 	HTTP_OTHER = 0, /* known to nobody: 405 */
-	HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE,
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_PATCH,
+	HTTP_DELETE,
 	HTTP_OPTIONS,
 	HTTP_METHOD_COUNT
 };
@@ -44,11 +51,11 @@ enum credential { CREDENTIAL_NONE = 0, CREDENTIAL_TOKEN, CREDENTIAL_KEY };
 struct identity {
 	enum credential credential;
 	struct uuid user_id;
-	struct uuid key_id;    /* zero without an API key */
+	struct uuid key_id;             /* zero without an API key */
 	char user_text[UUID_TEXT_SIZE]; /* ready to bind */
 	char key_text[UUID_TEXT_SIZE];  /* "" without a key */
-	bool admin;            /* users.role = 'admin' */
-	int64_t token_iat;     /* of an access token, seconds */
+	bool admin;                     /* users.role = 'admin' */
+	int64_t token_iat;              /* of an access token, seconds */
 };
 
 struct http_param {
@@ -65,15 +72,29 @@ struct fail {
 	char detail[200]; /* no secrets, no message text */
 };
 
+/* The faults of a body or query so far; see problem.h. */
+struct problem_fields {
+	struct http_request *req;
+	struct problem_item *first; /* in the arena, in order */
+	struct problem_item *last;
+	const char *prefix; /* of every name, "messages[3]."; NULL: none */
+	bool any;
+};
+
+#define RESPONSE_HEADERS_MAX 8192 /* more is more than nginx takes */
+#define RESPONSE_BODY_MAX    ((size_t)64 * 1024 * 1024) /* above: stream */
+
 struct http_request {
 	struct arena *arena;
 	struct app *app;
 	struct db *db; /* of the thread that handles it; NULL once parked */
 
-	enum http_method method;  /* HEAD arrives as HTTP_GET with head set */
-	bool head;                /* body is dropped, completions never start */
+	enum http_method method; /* HEAD arrives as HTTP_GET with head set */
+	bool head;               /* body is dropped, completions never start */
 	char method_text[16];
-	const char *path;         /* decoded, one trailing slash removed */
+	const char *path;         /* decoded, one trailing slash removed; NULL
+				   * when it or the query is broken */
+	const char *broken_path;  /* then: how it begins, "/v1" or "/" */
 	const char *query_text;   /* raw, "" without one; never logged */
 	struct http_param *query; /* decoded pairs in order, [name] kept */
 	size_t query_count;
@@ -81,28 +102,31 @@ struct http_request {
 	size_t header_count;
 	const char *content_type; /* lower case, parameters cut; "" without */
 	const char *remote_addr;
-	const char *scheme;       /* "http" or "https" */
+	const char *scheme; /* "http" or "https" */
 	const char *host;
-	const char *body;         /* NUL-terminated; "" without one */
+	const char *body; /* NUL-terminated; "" without one */
 	size_t body_len;
 
 	struct http_param params[HTTP_PATH_PARAMS_MAX];
 	size_t param_count;
 	const struct route *route; /* NULL until matched */
+	const char *route_pattern; /* of route, for the log line; may be NULL */
 	struct identity who;
 	char id[HTTP_REQUEST_ID_SIZE];
-	int64_t started_us;       /* clock_mono_us() */
+	int64_t started_us; /* clock_mono_us() */
 
 	/* the answer, see response.h */
 	int status;
-	struct buf out_headers;   /* "Name: value\r\n" lines */
-	struct buf out;           /* body */
-	bool streaming;           /* headers are sent, stream_* is in use */
-	bool gone;                /* the client left */
+	const char *out_type;   /* Content-Type; NULL: none is sent */
+	struct buf out_headers; /* "Name: value\r\n" lines */
+	struct buf out;         /* body */
+	bool streaming;         /* headers are sent, stream_* is in use */
+	bool gone;              /* the client left */
 	struct fail fail;
+	struct problem_fields bad;
 
 	/* for the log line, when a model was called */
-	const char *log_model;    /* in arena */
+	const char *log_model; /* in arena */
 	int64_t log_tokens;
 	char log_call[UUID_TEXT_SIZE];
 
@@ -113,9 +137,10 @@ struct http_request {
 };
 
 /*
- * What carries requests.  write sends bytes of an answer (first the headers,
- * made by response.c), ERR_GONE when the peer left; it may block up to the
- * transport's send timeout, unless writable said that it does not.
+ * What carries requests.  write takes bytes of an answer (first the headers,
+ * made by response.c), which stay in place until the next flush or finish;
+ * ERR_GONE when the peer left.  Both may block up to the transport's send
+ * timeout, unless writable said that they do not.  Callers use response.h.
  */
 struct http_transport {
 	const char *name;
@@ -129,19 +154,24 @@ struct http_transport {
 	void (*finish)(struct http_request *req);
 };
 
-/* Built by a transport: arena set, everything else zero.  NULL: no memory. */
+/* Built by a transport: arena, started_us and empty strings set, everything
+ * else zero.  NULL: no memory. */
 struct http_request *request_new(void);
 void request_free(struct http_request *req);
 
 /*
  * Fills in what a transport gives as CGI variables (RFC 3875 section 4.1):
  * REQUEST_METHOD, REQUEST_URI (or PATH_INFO and QUERY_STRING), CONTENT_TYPE,
- * REMOTE_ADDR, HTTP_*.  Checks and decodes: ERR_INPUT with req->fail set for a
- * broken path or query (the caller still dispatches it; it is answered 400).
+ * REMOTE_ADDR, HTTP_*.  Checks and decodes: ERR_INPUT with req->fail set and
+ * path NULL for a broken path or query (the caller still dispatches it; it is
+ * answered 400).
  * A valid X-Request-Id is taken over, otherwise one is made.
  */
-enum err request_from_cgi(struct http_request *req, const char *const *envp)
-    MUST_CHECK;
+enum err request_from_cgi(struct http_request *req,
+    const char *const *envp) MUST_CHECK;
+
+/* CONTENT_LENGTH; 0 when absent.  ERR_INPUT unless it is a decimal number. */
+enum err request_body_length(const char *const *envp, size_t *len) MUST_CHECK;
 
 /* NULL when absent; first one when repeated.  name in lower case. */
 const char *request_header(const struct http_request *req, const char *name);
@@ -158,8 +188,12 @@ bool request_accepts(const struct http_request *req, const char *type);
 
 /* Records err and a printf text for the log line, unless one is there; returns
  * err, so that: return request_fail(req, ERR_SYSTEM, "..."). */
-enum err request_fail(struct http_request *req, enum err err,
-    const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum err request_fail(struct http_request *req, enum err err, const char *fmt,
+    ...) PRINTF_LIKE(3, 4);
+
+/* Text in the arena; NULL when memory is short. */
+char *request_vprintf(struct http_request *req, const char *fmt, va_list args)
+    PRINTF_LIKE(2, 0);
 
 /*
  * Sends what is left of the answer, writes the log line, has on_finish called

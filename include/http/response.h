@@ -16,6 +16,8 @@ void response_header(struct http_request *req, const char *name,
     const char *value);
 void response_headerf(struct http_request *req, const char *name,
     const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A header of that name was added; any case. */
+bool response_has_header(const struct http_request *req, const char *name);
 
 /* Sets status and Content-Type; the body is what the caller then appends to
  * req->out.  Each returns ANSWERED, so that handlers end in one line. */
@@ -35,12 +37,16 @@ enum handled response_empty(struct http_request *req, int status); /* 204 */
  */
 enum err stream_begin(struct http_request *req, int status,
     const char *content_type) MUST_CHECK;
-enum err stream_write(struct http_request *req, const void *data, size_t len)
-    MUST_CHECK;
+enum err stream_write(struct http_request *req, const void *data,
+    size_t len) MUST_CHECK;
 bool stream_writable(struct http_request *req);
 
-/* Sends the headers of a whole answer and its body; called by
- * request_finish() when nothing was streamed. */
+/*
+ * Sends the headers of a whole answer and its body; called by
+ * request_finish() when nothing was streamed.  An answer that did not fit, or
+ * that nobody made, becomes a problem.  Headers that every answer has are
+ * added here unless the handler set them.
+ */
 enum err response_send(struct http_request *req) MUST_CHECK;
 
 #endif /* HTTP_RESPONSE_H */

@@ -2,16 +2,30 @@
  * journal.h - the group commit: one thread a worker writes everything that is
  * logged.
  *
- * A batch is whatever came since the last commit; it is written with COPY in
- * one transaction (synchronous_commit=on), then every record's done() is
+ * A batch is whatever came since the last commit; it is written with one
+ * statement a kind (synchronous_commit=on), then every record's done() is
  * called.  ON CONFLICT: a running call is replaced by its end, an end never by
  * anything; an event or an ingested log that is there already is left.
+ *
+ * A batch that PostgreSQL does not take within JOURNAL_TAKE_MS goes to the
+ * spool, and so do the next ones until the keeper finds it back.
+ *
+ *	submit ─▶ queue ─▶ journal thread ─▶ PostgreSQL ─▶ done(DURABLE_DB)
+ *	                        └▶ spool ─▶ done(DURABLE_SPOOL)
+ *	                             └▶ keeper thread ─▶ PostgreSQL
+ *
+ * Measured, 2 cores, one connection, rows with texts of 200 bytes, in batches
+ * of 1, 16, 64, 256 and 1000 (milliseconds a batch, commit included): lines as
+ * one parameter 0.26, 0.6, 1.6, 5.4, 22; arrays as parameters 0.29, 0.64, 1.6,
+ * 4.9, 22; COPY into a temporary table 0.63, 1.0, 2.0, 5.4, 23.  Writing the
+ * rows is most of it, so the form with one round trip and no copy won.
  */
 #ifndef JOURNAL_JOURNAL_H
 #define JOURNAL_JOURNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "config/config.h"
@@ -19,11 +33,26 @@
 
 struct journal;
 
-/* Starts the thread.  instance names this worker in its spool. */
+/* what waits for the journal thread, at most: records, and bytes of lines */
+#define JOURNAL_QUEUE_RECORDS 50000
+#define JOURNAL_QUEUE_BYTES ((size_t)128 * 1024 * 1024)
+/* what is written at once; a group is never split */
+#define JOURNAL_BATCH_RECORDS 1000
+#define JOURNAL_BATCH_BYTES ((size_t)8 * 1024 * 1024)
+/* PostgreSQL's time for a statement of a batch, at most */
+#define JOURNAL_TAKE_MS 2000
+/* a batch that takes longer than this: nothing new is let in */
+#define JOURNAL_STALL_MS 5000
+
+/*
+ * Starts the threads.  instance is this worker's slot in the spool (see
+ * spool_open() for its failures, which are logged); without a SPOOL_DIR there
+ * is no spool, and no place while PostgreSQL is away.  config is borrowed.
+ */
 enum err journal_start(const struct config *config, int instance,
     struct journal **out) MUST_CHECK;
 
-/* Writes what is queued, then ends the thread. */
+/* Writes what is queued, then ends the threads.  NULL is legal. */
 void journal_stop(struct journal *journal);
 
 /*
@@ -35,8 +64,9 @@ enum err journal_submit(struct journal *journal, struct record *record)
     MUST_CHECK;
 
 /*
- * Many records of one transaction, all or nothing towards the client: the last
- * record's done() is called when all are durable.
+ * Many records (linked by next), all or nothing towards the client: they are
+ * taken and written together, and every done() says the same, the last one
+ * last.
  */
 enum err journal_submit_all(struct journal *journal, struct record *first,
     size_t count) MUST_CHECK;
@@ -46,6 +76,8 @@ bool journal_accepts(const struct journal *journal);
 
 struct journal_stats {
 	uint64_t records, batches, spooled, replayed, refused, dead_letters;
+	uint64_t lost;    /* done(DURABLE_NONE) */
+	uint64_t corrupt; /* places in the spool, kept in .bad files */
 	uint64_t queued, spool_bytes;
 	bool database_up;
 };

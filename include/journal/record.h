@@ -1,9 +1,18 @@
 /*
- * record.h - what the journal writes: one record, ready for COPY.
+ * record.h - what the journal writes: one record, as one line of text.
  *
- * A record is serialised once, by who makes it, as lines of COPY text format;
- * the journal only concatenates them.  Column order is that of the staging
- * tables in sql/ (journal_calls, journal_events).
+ * A record is serialised once, by who makes it, as a line of COPY text format;
+ * the journal only concatenates lines.  A call's line has the columns of
+ * minuted.calls in order, then the texts of its request and response; an
+ * event's has those of minuted.events.  Times are ISO 8601.
+ *
+ * Of COPY's escapes only \\ and octal (\011 \012 \015) are used, and \N for
+ * null: decode(text, 'escape') of PostgreSQL reads the same, so that a line
+ * can also be a parameter.  Bytes that are not UTF-8 (a provider's, an answer
+ * cut in the middle of a character) become U+FFFD: a record is never refused
+ * for them.
+ *
+ * RECORD_LINES_VERSION is the version of all this; the spool keeps it.
  */
 #ifndef JOURNAL_RECORD_H
 #define JOURNAL_RECORD_H
@@ -14,6 +23,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/uuid.h"
+
+#define RECORD_LINES_VERSION 1
+/* of a line, in bytes: a request and an answer at their ceilings */
+#define RECORD_LINE_MAX ((size_t)64 * 1024 * 1024)
 
 enum record_kind {
 	RECORD_CALL = 1,  /* a call in any state, or an ingested LLM log */
@@ -38,6 +51,15 @@ struct record {
 	 * request on or answer it.  The record is freed by the journal after. */
 	void (*done)(struct record *record, enum durable how);
 	void *arg;
+	bool more; /* the next one is of the same group; set by the journal */
+};
+
+/* A record as the database and the spool take it: borrowed. */
+struct record_view {
+	enum record_kind kind;
+	struct uuid id;
+	const char *line;
+	size_t len;
 };
 
 /* calls.status */
@@ -47,7 +69,8 @@ struct record {
 #define CALL_STATUS_CANCELLED "cancelled"
 #define CALL_STATUS_INTERRUPTED "interrupted"
 
-/* A row of calls with its texts.  NULL and negative numbers are SQL null. */
+/* A row of calls with its texts.  NULL and negative numbers are SQL null, as
+ * are a time or HTTP status of 0 and an id of "". */
 struct call_row {
 	struct uuid id, user_id;
 	const char *key_id;       /* UUID text or NULL */

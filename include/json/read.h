@@ -19,11 +19,16 @@
 struct jsonr; /* a value */
 
 enum jsonr_kind {
-	JSONR_NULL, JSONR_BOOL, JSONR_NUMBER, JSONR_STRING, JSONR_ARRAY,
+	JSONR_NULL,
+	JSONR_BOOL,
+	JSONR_NUMBER,
+	JSONR_STRING,
+	JSONR_ARRAY,
 	JSONR_OBJECT
 };
 
-extern const struct gate_limits jsonr_limits; /* depth 64, 10,000 keys */
+/* depth 64, 10,000 keys, values of about 50 MB once parsed */
+extern const struct gate_limits jsonr_limits;
 
 /*
  * Parses exactly one value.  ERR_INPUT with *why set when the gate refuses it;
@@ -32,12 +37,19 @@ extern const struct gate_limits jsonr_limits; /* depth 64, 10,000 keys */
 enum err jsonr_parse(struct arena *arena, const char *text, size_t len,
     struct jsonr **out, struct gate_result *why) MUST_CHECK;
 
+/* The same within other limits, for batches of many records. */
+enum err jsonr_parse_within(struct arena *arena, const char *text, size_t len,
+    const struct gate_limits *limits, struct jsonr **out,
+    struct gate_result *why) MUST_CHECK;
+
+/* JSONR_NULL for NULL. */
 enum jsonr_kind jsonr_kind(const struct jsonr *value);
 
 /* The member called key; NULL when value is NULL, no object, or lacks it. */
 struct jsonr *jsonr_get(const struct jsonr *value, const char *key);
 
-/* Elements of an array, members of an object; 0 for anything else. */
+/* Elements of an array, members of an object; 0 for anything else.  This and
+ * the two below take constant time. */
 size_t jsonr_count(const struct jsonr *value);
 struct jsonr *jsonr_at(const struct jsonr *array, size_t index);
 /* The index-th member of an object; its name in *key.  NULL past the end. */
@@ -51,6 +63,7 @@ enum err jsonr_bool(const struct jsonr *value, bool *out) MUST_CHECK;
 /* An integer literal (no fraction, no exponent) within [min,max]. */
 enum err jsonr_int(const struct jsonr *value, int64_t min, int64_t max,
     int64_t *out) MUST_CHECK;
+/* Any number; the double nearest to its literal. */
 enum err jsonr_double(const struct jsonr *value, double *out) MUST_CHECK;
 
 /*
@@ -58,5 +71,12 @@ enum err jsonr_double(const struct jsonr *value, double *out) MUST_CHECK;
  * their order and white space), not NUL-terminated, borrowed from the arena.
  */
 void jsonr_raw(const struct jsonr *value, const char **text, size_t *len);
+
+/* The same as a NUL-terminated copy in the document's arena; NULL when memory
+ * is short or value is NULL. */
+const char *jsonr_text(const struct jsonr *value);
+
+/* "0.16", for the version command. */
+const char *read_library_version(void);
 
 #endif /* JSON_READ_H */

@@ -8,6 +8,8 @@
  *	jsonw_string(&w, name);     (NULL writes null)
  *	jsonw_end_object(&w);
  *	if (!buf_ok(&buf)) ...
+ *
+ * Invalid UTF-8 in a text becomes U+FFFD.
  */
 #ifndef JSON_WRITE_H
 #define JSON_WRITE_H
@@ -32,7 +34,8 @@ void jsonw_key(struct jsonw *w, const char *key);
 void jsonw_string(struct jsonw *w, const char *text); /* NULL: null */
 void jsonw_string_len(struct jsonw *w, const char *text, size_t len);
 void jsonw_int(struct jsonw *w, int64_t value);
-void jsonw_double(struct jsonw *w, double value); /* shortest that reads back */
+/* Shortest text that reads back; null when not finite. */
+void jsonw_double(struct jsonw *w, double value);
 void jsonw_bool(struct jsonw *w, bool value);
 void jsonw_null(struct jsonw *w);
 /* Text that already is JSON: from jsonr_raw() or from PostgreSQL. */

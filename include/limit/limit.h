@@ -4,6 +4,8 @@
  *
  * Made by the supervisor before it forks.  A counter is found by a name
  * ("rate:playground:<user id>"); its place is reused when its window is over.
+ * Two kinds: windows, which are taken from and start anew, and holds, which
+ * are given back by their holder or, when it died, by the supervisor.
  */
 #ifndef LIMIT_LIMIT_H
 #define LIMIT_LIMIT_H
@@ -12,6 +14,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+
+/* bytes of a name, without NUL; longer names are ERR_BUG */
+#define LIMIT_NAME_MAX 80
 
 struct limits;
 
@@ -22,7 +27,7 @@ struct limit_state { /* for the RateLimit headers */
 
 /* Maps a table of counters.  NULL when memory is short. */
 struct limits *limits_map(size_t counters);
-void limits_unmap(struct limits *limits);
+void limits_unmap(struct limits *limits); /* NULL is legal */
 
 /*
  * Takes cost from a fixed window of max per window_ms: OK, or ERR_LIMIT and
@@ -31,8 +36,40 @@ void limits_unmap(struct limits *limits);
 enum err limit_take(struct limits *limits, const char *name, int64_t cost,
     int64_t max, int64_t window_ms, struct limit_state *state) MUST_CHECK;
 
-/* What limit_take() would say, taking nothing. */
+/* What limit_take() of 1 would say, taking nothing. */
 enum err limit_look(struct limits *limits, const char *name, int64_t max,
     int64_t window_ms, struct limit_state *state) MUST_CHECK;
+
+/* Adds cost to the window even over max: what is known only afterwards
+ * (tokens), or counts failures.  ERR_BUSY when the table is full. */
+enum err limit_add(struct limits *limits, const char *name, int64_t cost,
+    int64_t window_ms) MUST_CHECK;
+
+/* Forgets the window: the failures before a login that succeeded. */
+void limit_forget(struct limits *limits, const char *name);
+
+/*
+ * Holds: what is in use now.  Concurrent calls hold 1 each of a max; a budget
+ * holds the reservation of each running call (amount) beside what is spent
+ * already (taken, from the tables).  OK when what all owners hold, plus taken,
+ * plus amount is at most max; else ERR_LIMIT and nothing is held.  owner is
+ * the worker's slot.  ERR_BUSY when the table is full.
+ */
+struct limit_hold {
+	const char *name;
+	int owner;
+	int64_t amount;
+	int64_t max;
+	int64_t taken;
+};
+enum err limit_hold(struct limits *limits, const struct limit_hold *hold)
+    MUST_CHECK;
+/* Gives back; more than is held gives back all. */
+void limit_release(struct limits *limits, const char *name, int owner,
+    int64_t amount);
+/* What all owners hold. */
+int64_t limit_held(struct limits *limits, const char *name);
+/* The worker in slot owner is dead: everything that it held is given back. */
+void limit_release_owner(struct limits *limits, int owner);
 
 #endif /* LIMIT_LIMIT_H */

@@ -25,15 +25,19 @@
 #include "journal/record.h"
 #include "llm/catalog.h"
 
+struct jsonr;
 struct relay;
 struct outlet;
 struct call;
 
+#define CALL_TEXT_MAX (4 * 1024 * 1024)  /* bytes of answer kept for the log */
+#define CALL_BODY_MAX (16 * 1024 * 1024) /* bytes of a whole answer; S-43 */
+
 enum call_end {
-	CALL_OPEN = 0,  /* not over */
+	CALL_OPEN = 0, /* not over */
 	CALL_COMPLETED,
-	CALL_FAILED,    /* error, error_code and error_status say how */
-	CALL_CANCELLED  /* the client left */
+	CALL_FAILED,   /* error, error_code and error_status say how */
+	CALL_CANCELLED /* the client left */
 };
 
 struct call_usage { /* tokens; -1 unknown */
@@ -42,18 +46,21 @@ struct call_usage { /* tokens; -1 unknown */
 };
 
 struct call_event {
-	const char *raw;   /* the provider's bytes of this event */
+	const char *raw; /* the provider's bytes of this event */
 	size_t raw_len;
-	const char *data;  /* its JSON, NUL-terminated; "[DONE]" when done */
+	const char *data; /* its JSON, NUL-terminated; "[DONE]" when done */
 	size_t data_len;
-	const char *text;  /* what it adds to choice 0's text; "" if nothing */
+	const char *text; /* what it adds to choice 0's text; "" if nothing */
 	size_t text_len;
-	bool usage_only;   /* the usage chunk that we asked for */
-	bool done;         /* the terminator: hold it back until sink->end */
+	bool tool;       /* it adds to a tool call */
+	bool finished;   /* it carries a finish_reason */
+	bool usage_only; /* the usage chunk that we asked for */
+	bool done;       /* the terminator: hold it back until sink->end */
 };
 
 struct call_sink {
-	/* Any may be NULL.  begin: the provider answered 2xx. */
+	/* Any may be NULL.  begin: the provider answered 2xx, and either its
+	 * first event is here or it lets us wait for that. */
 	void (*begin)(struct call *call);
 	void (*event)(struct call *call, const struct call_event *event);
 	void (*end)(struct call *call); /* required; once */
@@ -67,17 +74,21 @@ struct call {
 	void *sink_data;
 
 	/* from the handler; borrowed from the request's arena */
-	const char *kind;          /* as in struct call_row */
+	const char *kind; /* as in struct call_row */
 	const struct catalog_target *target;
-	struct snapshot *snapshot; /* held until the end, released by relay */
+	struct snapshot *snapshot; /* a reference of this call's own, given
+	                              back when the request is freed; NULL
+	                              when another call of it holds one */
 	bool stream;               /* ask the provider for a stream */
 	bool usage_asked;          /* the client itself asked include_usage */
-	const char *request_json;  /* OpenAI chat completion request, as the
-	                              client sent it; the provider's build
-	                              function sets model, stream and
-	                              stream_options on a copy */
+	const char *request_json;  /* OpenAI chat completion request as the
+	                              client sent it, NUL-terminated; the
+	                              provider's build function sets model,
+	                              stream and stream_options on a copy */
 	size_t request_len;
-	const char *request_text;  /* what is logged as the request; NULL:
+	const struct jsonr *request; /* the same parsed, when the handler has
+	                                it; used in its thread only */
+	const char *request_text;    /* what is logged as the request; NULL:
 	                              request_json */
 	const char *end_user, *environment, *source, *metadata;
 	const char *chat_id, *session_id;
@@ -85,20 +96,22 @@ struct call {
 	/* the result */
 	enum call_end end;
 	enum err error;
-	const char *error_code;    /* slug: "upstream_timeout"; static */
-	char error_detail[200];    /* for the client; no secrets */
-	int error_status;          /* HTTP status to answer with */
-	int retry_after;           /* seconds, when the provider said so */
-	int upstream_status;       /* 0 when none came */
-	struct buf body;           /* whole answer, when not a stream */
-	struct buf text;           /* text of choice 0 so far */
+	const char *error_code; /* slug: "upstream_timeout"; static */
+	char error_detail[200]; /* for the client; no secrets */
+	int error_status;       /* HTTP status to answer with */
+	int retry_after;        /* seconds, when the provider said so */
+	int upstream_status;    /* 0 when none came */
+	struct buf body;        /* whole answer, when not a stream */
+	struct buf text;        /* text of choice 0 so far; CALL_TEXT_MAX
+	                              bytes of it are kept, then metadata
+	                              gets "response_truncated":true */
 	struct call_usage usage;
-	int64_t cost_pico;         /* -1 unknown */
+	int64_t cost_pico;                            /* -1 unknown */
 	int64_t started_us, ended_us, first_token_us; /* monotonic; 0 none */
 	int64_t started_wall_us;
-	enum durable durable;      /* how the record was kept */
+	enum durable durable; /* how the record was kept */
 
-	struct transfer *transfer; /* the relay's own state */
+	struct progress *progress; /* the relay's own state */
 	struct call *next;         /* calls of one outlet */
 };
 
@@ -115,6 +128,10 @@ struct call *call_new(struct http_request *req, const struct call_sink *sink,
 struct outlet *outlet_new(struct http_request *req);
 struct http_request *outlet_request(struct outlet *outlet);
 
+/* call's request parsed: the handler's, or parsed here into arena. */
+enum err call_request(const struct call *call, struct arena *arena,
+    const struct jsonr **out) MUST_CHECK;
+
 /* Relay thread only, from here on. */
 
 /* Starts a streamed answer (stream_begin). */
@@ -129,9 +146,11 @@ bool outlet_gone(const struct outlet *outlet);
 void outlet_finish(struct outlet *outlet);
 
 /*
- * Hands outlet and its calls (linked by next) to the relay.  ERR_BUSY, and
- * nothing is taken over, when STREAMS_MAX is reached, when the journal has no
- * place (P4), or while draining; the handler answers 503 then.
+ * Hands outlet and its calls (linked by next) to the relay.  Nothing is taken
+ * over unless OK: ERR_BUSY when STREAMS_MAX is reached, when the journal has no
+ * place (P4), or while draining; ERR_INPUT for a request that the provider
+ * cannot be sent; ERR_MEMORY; ERR_BUG.  The handler answers then
+ * (llm_start_or_reply() in api/llm_common.h does all of it).
  */
 enum err relay_start(struct relay *relay, struct outlet *outlet,
     struct call *calls) MUST_CHECK;
@@ -139,6 +158,16 @@ enum err relay_start(struct relay *relay, struct outlet *outlet,
 /* What goes into the log for the call as it stands now (row borrows from call;
  * texts are the text so far). */
 void call_fill_row(const struct call *call, struct call_row *row);
+
+/*
+ * Makes call a failed one: code is a slug of the table in call.c, from which
+ * come status and class; detail, for the client, may be NULL (the table's) and
+ * is cut.  Keeps the first failure.
+ */
+void call_fail(struct call *call, const char *code, const char *detail);
+
+/* Appends the OpenAI error object of a failed call: {"error":{...}}. */
+void call_error_json(const struct call *call, struct buf *out);
 
 /* The answer that a failed call's client gets, where nothing was sent yet:
  * status, code and detail from the table of upstream errors. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/config.h"
@@ -17,7 +18,7 @@
 struct llm_provider; /* provider.h: the functions of a kind of provider */
 
 struct catalog_provider {
-	char *name;       /* "openai" */
+	char *name; /* "openai" */
 	const struct llm_provider *kind;
 	char *base_url;   /* without trailing slash; NULL for echo */
 	char *key;        /* secret; NULL when it needs none */
@@ -36,13 +37,14 @@ struct catalog_target {
 	int64_t context;      /* tokens; 0 unknown */
 	int64_t created_s;
 	struct catalog_price price;
+	size_t rank; /* place in the list of the snapshot */
 };
 
 struct catalog;  /* keeps the current snapshot; one a worker */
 struct snapshot; /* one state of it, reference-counted */
 
-enum err catalog_start(const struct config *config, struct catalog **out)
-    MUST_CHECK;
+enum err catalog_start(const struct config *config,
+    struct catalog **out) MUST_CHECK;
 void catalog_stop(struct catalog *catalog);
 /* Reads the tables again now.  On failure the old snapshot stays. */
 enum err catalog_reload(struct catalog *catalog, struct db *db) MUST_CHECK;
@@ -66,7 +68,8 @@ size_t snapshot_count(const struct snapshot *snapshot);
 const struct catalog_target *snapshot_at(const struct snapshot *snapshot,
     size_t index);
 /* The model that is used when a family's client names none: DEFAULT_MODEL if
- * it exists, else the first listed, "echo" on a fresh install. */
+ * it exists, else the first listed, "echo" on a fresh install; NULL when no
+ * model is listed at all. */
 const struct catalog_target *snapshot_default(const struct snapshot *snapshot);
 
 #endif /* LLM_CATALOG_H */

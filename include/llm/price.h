@@ -4,6 +4,7 @@
 #ifndef LLM_PRICE_H
 #define LLM_PRICE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "llm/call.h"
@@ -16,7 +17,8 @@
 int64_t price_cost(const struct catalog_price *price,
     const struct call_usage *usage);
 
-/* Tokens of text by estimate: characters / 4, at least 1 for any text. */
+/* Tokens of text by estimate: characters / 4, at least 1 for any text,
+ * 0 for none. */
 int64_t price_estimate_tokens(const char *text, size_t len);
 
 #endif /* LLM_PRICE_H */

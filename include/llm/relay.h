@@ -11,8 +11,8 @@
 
 #include "base/err.h"
 #include "config/config.h"
-#include "journal/journal.h"
 #include "journal/inflight.h"
+#include "journal/journal.h"
 
 struct relay;
 

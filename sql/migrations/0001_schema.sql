@@ -4,6 +4,13 @@
 -- keys that include user_id: a query that forgets whose row it wants finds
 -- nothing, and the tables can be distributed by user_id.
 
+-- The operator classes of the extensions, wherever those were installed.
+select set_config('search_path', 'pg_catalog, '
+    || (select string_agg(distinct quote_ident(n.nspname), ', ')
+        from pg_catalog.pg_extension e
+        join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+        where e.extname in ('pg_trgm', 'btree_gin')), true);
+
 create table minuted.users (
     id             uuid        primary key, -- version 7
     email          text        check (email = lower(email) and length(email) <= 320),
@@ -258,8 +265,13 @@ create table minuted.prices (
     output      bigint      check (output >= 0),
     cache_read  bigint      check (cache_read >= 0),
     cache_write bigint      check (cache_write >= 0),
-    primary key (provider, model, valid_from)
+    origin      text        not null default 'admin'
+                            check (origin in ('builtin', 'import', 'admin')),
+    primary key (provider, model, valid_from),
+    constraint price_ends_after_it_begins check (valid_to > valid_from)
 );
+create unique index prices_have_one_current on minuted.prices (provider, model)
+    where valid_to is null;
 
 create table minuted.dead_letters (
     id          bigint      generated always as identity primary key,
@@ -278,3 +290,83 @@ create table minuted.audit_log (
     address text,
     detail  json        not null default '{}'
 );
+
+grant select, insert, update, delete
+    on minuted.users, minuted.refresh_tokens, minuted.api_keys, minuted.chats,
+       minuted.messages, minuted.sessions, minuted.session_turns, minuted.calls,
+       minuted.call_texts, minuted.events, minuted.usage_deltas,
+       minuted.usage_hourly, minuted.providers, minuted.models, minuted.prices,
+       minuted.dead_letters
+    to minuted_worker;
+-- The audit log is only ever added to.
+grant select, insert on minuted.audit_log to minuted_worker;
+
+comment on table minuted.users is 'Accounts.';
+comment on column minuted.users.token_version is 'Access tokens carry it; raising it ends every login.';
+comment on column minuted.users.disabled_at is 'Null: the account works.';
+comment on column minuted.users.organization_id is 'As the client sent it; nothing is derived from it.';
+comment on table minuted.refresh_tokens is 'Refresh tokens, single use.';
+comment on column minuted.refresh_tokens.token_hash is 'SHA-256 in hex; the token itself is nowhere.';
+comment on column minuted.refresh_tokens.family_id is 'One login: using a token twice revokes the family.';
+comment on table minuted.api_keys is 'API keys, as SHA-256 only.';
+comment on column minuted.api_keys.prefix is 'The first characters, shown to tell keys apart.';
+comment on column minuted.api_keys.key_hash is 'SHA-256 in hex; the key itself is shown once and kept nowhere.';
+comment on column minuted.api_keys.generated is 'Made by /api/users/generate-api-key, which replaces its own.';
+comment on function minuted.chat_search_text(text, text[]) is 'What the search for chats looks in: title and tags in lower case.';
+comment on table minuted.chats is 'Conversations.';
+comment on column minuted.chats.search_text is 'Title and tags in lower case, for substring search.';
+comment on column minuted.chats.updated_at is 'Moves with every message.';
+comment on table minuted.messages is 'Messages of conversations.';
+comment on column minuted.messages.latency is 'Milliseconds.';
+comment on column minuted.messages.cost_pico is 'Pico-dollars; null when the price is unknown.';
+comment on column minuted.messages.call_id is 'The call that made it; null when a client stored it.';
+comment on table minuted.sessions is 'Runs of the playground.';
+comment on column minuted.sessions.prompt is 'Of the first turn.';
+comment on column minuted.sessions.total_cost is 'Pico-dollars.';
+comment on column minuted.sessions.response_time is 'Milliseconds, of the last run.';
+comment on table minuted.session_turns is 'One prompt to one model in a run of the playground.';
+comment on column minuted.session_turns.id is 'Also the id of its call.';
+comment on column minuted.session_turns.cost_pico is 'Pico-dollars; null when the price is unknown.';
+comment on column minuted.session_turns.response_time is 'Milliseconds.';
+comment on table minuted.calls is 'The log: one row a model call or ingested call. Partitioned by month of id.';
+comment on column minuted.calls.id is 'UUID version 7, made at the edge: its order is the order of time.';
+comment on column minuted.calls.status is 'running, then completed, failed, cancelled (the client left) or interrupted (its worker died).';
+comment on column minuted.calls.estimated is 'The provider reported no tokens: these are counted here.';
+comment on column minuted.calls.cost_pico is 'Pico-dollars; null when the price is unknown.';
+comment on column minuted.calls.latency_us is 'Microseconds, from the request to the last byte.';
+comment on column minuted.calls.first_token_us is 'Microseconds, from the request to the first text.';
+comment on column minuted.calls.http_status is 'Of the provider.';
+comment on column minuted.calls.end_user is 'Whom the client named as its own user.';
+comment on table minuted.call_texts is 'Request and response of calls, apart so that they can expire first.';
+comment on table minuted.events is 'Event logs. Partitioned by month of id.';
+comment on column minuted.events.subject is 'The user_id that the client sent.';
+comment on table minuted.usage_deltas is 'Counts not yet folded into usage_hourly; readers add both.';
+comment on table minuted.usage_hourly is 'Counts per user, key, model and hour; outlives the rows that it counts.';
+comment on column minuted.usage_deltas.key_id is 'All zero without a key.';
+comment on column minuted.usage_deltas.kind is 'calls.kind, or event:<level>.';
+comment on column minuted.usage_deltas.cost_unknown is 'Calls whose price is unknown.';
+comment on column minuted.usage_deltas.latency_us is 'Sum of microseconds.';
+comment on column minuted.usage_deltas.latency_counts is 'Histogram: calls in each class of latency.';
+comment on column minuted.usage_hourly.key_id is 'All zero without a key.';
+comment on column minuted.usage_hourly.kind is 'calls.kind, or event:<level>.';
+comment on column minuted.usage_hourly.cost_unknown is 'Calls whose price is unknown.';
+comment on column minuted.usage_hourly.latency_us is 'Sum of microseconds.';
+comment on column minuted.usage_hourly.latency_counts is 'Histogram: calls in each class of latency.';
+comment on table minuted.providers is 'Where calls can go.';
+comment on column minuted.providers.base_url is 'Null: the OPENAI_BASE_URL setting; of no use to echo.';
+comment on column minuted.providers.key_env is 'Name of the environment variable that holds the key; never the key.';
+comment on column minuted.providers.any_model is 'Takes names that are not in models.';
+comment on column minuted.providers.allow_local is 'May be http and in a private network.';
+comment on column minuted.providers.preference is 'Lower is tried first.';
+comment on table minuted.models is 'Which provider serves a model name.';
+comment on column minuted.models.upstream_name is 'What the provider calls it.';
+comment on column minuted.models.preference is 'Lower is tried first.';
+comment on table minuted.prices is 'Prices with the time that they were valid in.';
+comment on column minuted.prices.model is 'What the provider calls it.';
+comment on column minuted.prices.valid_to is 'Null: still valid.';
+comment on column minuted.prices.input is 'Pico-dollars a token, as the others; null: unknown.';
+comment on column minuted.prices.origin is 'Who set it: the built-in list never replaces what an import or the administrator set.';
+comment on table minuted.dead_letters is 'Log records that PostgreSQL refused, kept to be looked at.';
+comment on column minuted.dead_letters.record is 'The line as it was to be written.';
+comment on table minuted.audit_log is 'Logins, credentials, and what administrators did.';
+comment on column minuted.audit_log.address is 'Of the client.';

@@ -1,0 +1,60 @@
+/*
+ * slot.h - the directory of one worker slot in the spool directory.
+ *
+ *	SPOOL_DIR/<slot>/lock            who holds its flock owns the slot
+ *	SPOOL_DIR/<slot>/<uuid>.spool    segments; the names' order is time's
+ *	SPOOL_DIR/<slot>/<segment>.bad   corrupt bytes of a segment, kept
+ */
+#ifndef JOURNAL_SLOT_H
+#define JOURNAL_SLOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define SLOT_NAME_SIZE 64
+#define SLOT_LOCK "lock"
+#define SLOT_BAD_SUFFIX ".bad"
+
+struct slot {
+	int dir_fd;  /* -1: not held */
+	int lock_fd;
+};
+
+/* Names in ascending order; owned by the caller (slot_names_fini). */
+struct slot_names {
+	char (*names)[SLOT_NAME_SIZE];
+	size_t count;
+};
+void slot_names_fini(struct slot_names *names);
+
+/* Opens dir, made (mode 0700) if missing, in at_fd.  ERR_SYSTEM: errno. */
+enum err slot_directory(int at_fd, const char *dir, int *out) MUST_CHECK;
+
+/*
+ * Takes slot name of the spool directory.  ERR_CONFLICT: another process holds
+ * it, also after waiting wait_ms.  ERR_SYSTEM: see errno.
+ */
+enum err slot_take(int spool_fd, const char *name, int64_t wait_ms,
+    struct slot *out) MUST_CHECK;
+void slot_release(struct slot *slot);
+
+/* The slots of a spool directory; the segments of a slot's directory. */
+enum err slot_list(int spool_fd, struct slot_names *out) MUST_CHECK;
+enum err slot_segments(int dir_fd, struct slot_names *out) MUST_CHECK;
+
+/* Bytes of all files in the directory. */
+enum err slot_bytes(int dir_fd, uint64_t *out) MUST_CHECK;
+
+/* Removes a file and makes that durable. */
+enum err slot_remove(int dir_fd, const char *name) MUST_CHECK;
+
+/* Writes all of it, or ERR_SYSTEM with errno. */
+enum err slot_write(int fd, const char *bytes, size_t len) MUST_CHECK;
+
+/* Keeps corrupt bytes of segment in its .bad file, durably. */
+enum err slot_quarantine(int dir_fd, const char *segment, const char *bytes,
+    size_t len) MUST_CHECK;
+
+#endif /* JOURNAL_SLOT_H */

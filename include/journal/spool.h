@@ -1,0 +1,76 @@
+/*
+ * spool.h - where records wait on the local disk while PostgreSQL is away.
+ *
+ * A spool is the slot of one worker (slot.h) with its segments (segment.h).
+ * The journal appends groups to the newest segment; the keeper (keeper.h)
+ * seals it, delivers the oldest and removes it.  A segment that was sealed, or
+ * left by a dead worker, is never written again.  Thread-safe.
+ *
+ * The ceiling holds for the whole spool directory, with the slots of all
+ * workers; those of the others are measured now and then.
+ */
+#ifndef JOURNAL_SPOOL_H
+#define JOURNAL_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "journal/record.h"
+#include "journal/slot.h"
+
+/* A segment is sealed when the next group would take it over this. */
+#define SPOOL_SEGMENT_MAX ((size_t)16 * 1024 * 1024)
+/* What a new call is not let in for: the records of those that run need it. */
+#define SPOOL_RESERVE ((uint64_t)8 * 1024 * 1024)
+
+struct spool;
+
+struct spool_options {
+	const char *dir; /* SPOOL_DIR; made if missing, its parent not */
+	int slot;
+	uint64_t bytes_max;
+};
+
+/*
+ * Takes the slot.  What is wrong is one line in the log.  ERR_CONFLICT:
+ * another process holds it.  ERR_INPUT: it has a segment of a newer version,
+ * which is left untouched.  ERR_SYSTEM: the disk.
+ */
+enum err spool_open(const struct spool_options *options, struct spool **out)
+    MUST_CHECK;
+void spool_close(struct spool *spool);
+
+/*
+ * Appends count records as one group.  OK: fsynced.  ERR_BUSY: over the
+ * ceiling.  ERR_SYSTEM: the disk failed twice, the second time on a new
+ * segment; nothing is taken until spool_probe() succeeds.
+ */
+enum err spool_append(struct spool *spool, const struct record_view *records,
+    size_t count) MUST_CHECK;
+
+/* Is there a place for new work's records?  Never blocks. */
+bool spool_has_place(const struct spool *spool);
+/* Would so many more bytes of records go in? */
+bool spool_fits(const struct spool *spool, uint64_t bytes);
+bool spool_is_failing(const struct spool *spool);
+uint64_t spool_bytes(const struct spool *spool); /* of the whole directory */
+
+/* Tries the disk; OK ends the failing state. */
+enum err spool_probe(struct spool *spool) MUST_CHECK;
+
+/* The oldest segment that is sealed.  ERR_MISSING when there is none. */
+enum err spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
+    MUST_CHECK;
+/* Is nothing being written and nothing waiting? */
+bool spool_is_empty(struct spool *spool);
+void spool_seal(struct spool *spool);
+enum err spool_remove(struct spool *spool, const char *name) MUST_CHECK;
+int spool_dir_fd(const struct spool *spool); /* of the slot; borrowed */
+
+/* Moves what dead workers left in other slots into this one, and measures the
+ * others; adds the number of segments to *moved. */
+enum err spool_adopt(struct spool *spool, size_t *moved) MUST_CHECK;
+
+#endif /* JOURNAL_SPOOL_H */

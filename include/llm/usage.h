@@ -1,0 +1,19 @@
+/*
+ * usage.h - the tokens of a call: read from an answer, or estimated.
+ */
+#ifndef LLM_USAGE_H
+#define LLM_USAGE_H
+
+#include "llm/call.h"
+#include "json/read.h"
+
+/* Reads OpenAI's usage object into call->usage; anything else is left alone. */
+void usage_read(struct call *call, const struct jsonr *usage);
+
+/* Estimated tokens of the text in an OpenAI messages array. */
+int64_t usage_of_messages(const struct jsonr *messages);
+
+/* Fills in the counts that were not reported, marked as estimated. */
+void usage_estimate(struct call *call);
+
+#endif /* LLM_USAGE_H */

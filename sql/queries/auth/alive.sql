@@ -1,0 +1,2 @@
+-- 1: the connection works.
+select 1

@@ -1,0 +1,2 @@
+-- How many usage deltas were folded into their hours.
+select minuted.usage_fold()

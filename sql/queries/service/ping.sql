@@ -1,0 +1,2 @@
+-- One row, when PostgreSQL answers.
+select 1

@@ -1,0 +1,157 @@
+/*
+ * scoreboard.c - the shared memory that supervisor and workers see.
+ */
+#include "api/scoreboard.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+
+/* Enough counters for every user and key seen within a window; an idle table
+ * costs no memory. */
+#define LIMIT_COUNTERS 65536
+
+static void
+unmap_members(struct scoreboard *board)
+{
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++)
+		inflight_unmap(board->inflight[i]);
+	limits_unmap(board->limits);
+}
+
+struct scoreboard *
+scoreboard_map(const char *dir, size_t calls_max)
+{
+	struct scoreboard *board = mmap(NULL, sizeof(*board),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (board == MAP_FAILED)
+		return NULL;
+	board->started_us = clock_mono_us();
+	board->limits = limits_map(LIMIT_COUNTERS);
+	if (board->limits == NULL)
+		goto fail;
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
+		board->inflight[i] = inflight_map(dir, i, calls_max);
+		if (board->inflight[i] == NULL)
+			goto fail;
+		/* left by a minuted that was killed together with its workers */
+		if (inflight_count(board->inflight[i]) > 0)
+			atomic_store(&board->rows[i].state, WORKER_DEAD);
+	}
+	return board;
+fail:
+	scoreboard_unmap(board);
+	return NULL;
+}
+
+void
+scoreboard_unmap(struct scoreboard *board)
+{
+	if (board == NULL)
+		return;
+	unmap_members(board);
+	(void)munmap(board, sizeof(*board)); /* cannot fail on our own map */
+}
+
+int
+scoreboard_least(const struct scoreboard *board)
+{
+	int least = INT_MAX;
+
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
+		const struct scoreboard_row *row = &board->rows[i];
+		int open;
+
+		if (atomic_load(&row->state) != WORKER_READY)
+			continue;
+		open = atomic_load(&row->connections);
+		if (open < least)
+			least = open;
+	}
+	return least == INT_MAX ? 0 : least;
+}
+
+static bool
+is_counted(const struct scoreboard_row *row)
+{
+	int state = atomic_load(&row->state);
+
+	return state == WORKER_READY || state == WORKER_DRAINING;
+}
+
+unsigned long long
+scoreboard_count(const struct scoreboard *board, enum board_count count)
+{
+	unsigned long long sum = 0;
+
+	if (count < COUNT_SUMS)
+		sum = atomic_load(&board->past[count]);
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (is_counted(&board->rows[i]))
+			sum += atomic_load(&board->rows[i].counts[count]);
+	}
+	return sum;
+}
+
+int
+scoreboard_ready(const struct scoreboard *board)
+{
+	int ready = 0;
+
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (atomic_load(&board->rows[i].state) == WORKER_READY)
+			ready++;
+	}
+	return ready;
+}
+
+int
+scoreboard_database_up(const struct scoreboard *board)
+{
+	int up = 0;
+
+	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (atomic_load(&board->rows[i].state) == WORKER_READY)
+			up += atomic_load(&board->rows[i].database_up);
+	}
+	return up;
+}
+
+void
+scoreboard_retire(struct scoreboard *board, int slot)
+{
+	struct scoreboard_row *row = &board->rows[slot];
+
+	for (int i = 0; i < COUNT_ALL; i++) {
+		unsigned long long last = atomic_exchange(&row->counts[i], 0);
+
+		if (i < COUNT_SUMS)
+			atomic_fetch_add(&board->past[i], last);
+	}
+	atomic_store(&row->pid, 0);
+	atomic_store(&row->connections, 0);
+	atomic_store(&row->database_up, 0);
+	atomic_store(&row->state,
+	    inflight_count(board->inflight[slot]) > 0 ? WORKER_DEAD :
+							WORKER_NONE);
+}
+
+int
+scoreboard_claim(struct scoreboard *board)
+{
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		struct scoreboard_row *row = &board->rows[i];
+		int expected = WORKER_NONE;
+
+		if (!atomic_compare_exchange_strong(&row->state, &expected,
+			WORKER_STARTING))
+			continue;
+		atomic_store(&row->heartbeat_us,
+		    (unsigned long long)clock_mono_us());
+		return i;
+	}
+	return -1;
+}

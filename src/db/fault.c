@@ -1,0 +1,54 @@
+/*
+ * fault.c - what an SQLSTATE means to the program.
+ */
+#include "db/fault.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* A state or the start of one; the first row that fits decides. */
+static const struct {
+	const char *prefix;
+	enum err err;
+} meanings[] = {
+	{ "08", ERR_BUSY },                             /* the connection */
+	{ "22", ERR_INPUT },                            /* a value */
+	{ "23505", ERR_CONFLICT }, { "23", ERR_INPUT }, /* a constraint */
+	{ "25006", ERR_BUSY }, /* read-only: a standby, or being one soon */
+	{ "25P03", ERR_BUSY }, /* idle in a transaction for too long */
+	{ "26", ERR_BUSY },    /* prepared again at the next try */
+	{ "28", ERR_BUSY },    /* the password is being changed */
+	{ "3D", ERR_BUSY },    /* the database is not there yet */
+	{ "40", ERR_BUSY },    /* serialization, deadlock */
+	{ "53", ERR_BUSY },    /* disk, memory, connections */
+	{ "54", ERR_INPUT },   /* over a limit of PostgreSQL */
+	{ "55P03", ERR_TIMEOUT }, { "55", ERR_BUSY }, { "57014", ERR_TIMEOUT },
+	{ "57", ERR_BUSY },     /* starting, stopping, crashed */
+	{ "58", ERR_BUSY },     /* the operating system below it */
+	{ "P0001", ERR_INPUT }, /* raised by our functions */
+};
+
+enum err
+fault_err(const char *sqlstate)
+{
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++) {
+		const char *prefix = meanings[i].prefix;
+
+		if (strncmp(sqlstate, prefix, strlen(prefix)) == 0)
+			return meanings[i].err;
+	}
+	return ERR_BUG;
+}
+
+bool
+fault_is_stale_statement(const char *sqlstate)
+{
+	/* 0A000 is also "cached plan must not change result type" */
+	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "0A000") == 0;
+}
+
+bool
+fault_quotes_value(const char *sqlstate)
+{
+	return strncmp(sqlstate, "22", 2) == 0;
+}

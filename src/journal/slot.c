@@ -1,0 +1,286 @@
+/*
+ * slot.c - the directory of one worker slot in the spool directory.
+ */
+#include "journal/slot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "journal/segment.h"
+
+#define LOCK_POLL_NS 10000000L
+
+enum err
+slot_directory(int at_fd, const char *dir, int *out)
+{
+	if (mkdirat(at_fd, dir, 0700) != 0 && errno != EEXIST) {
+		/* A read-only disk says EROFS also where the directory is. */
+		int cause = errno;
+		struct stat st;
+
+		if (fstatat(at_fd, dir, &st, 0) != 0) {
+			errno = cause;
+			return ERR_SYSTEM;
+		}
+	}
+	*out = openat(at_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *out < 0 ? ERR_SYSTEM : OK;
+}
+
+static enum err
+wait_for_lock(int fd, int64_t wait_ms)
+{
+	int64_t until = clock_mono_us() + wait_ms * 1000;
+	struct timespec pause = { .tv_nsec = LOCK_POLL_NS };
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return ERR_SYSTEM;
+		if (clock_mono_us() >= until)
+			return ERR_CONFLICT;
+		(void)nanosleep(&pause, NULL); /* a shorter one is fine */
+	}
+	return OK;
+}
+
+enum err
+slot_take(int spool_fd, const char *name, int64_t wait_ms, struct slot *out)
+{
+	struct slot slot = { .dir_fd = -1, .lock_fd = -1 };
+	enum err err;
+
+	*out = slot;
+	err = slot_directory(spool_fd, name, &slot.dir_fd);
+	if (err != OK)
+		return err;
+	slot.lock_fd = openat(slot.dir_fd, SLOT_LOCK,
+	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	err = slot.lock_fd < 0 ? ERR_SYSTEM
+			       : wait_for_lock(slot.lock_fd, wait_ms);
+	if (err == OK) {
+		*out = slot;
+	} else {
+		int cause = errno;
+
+		slot_release(&slot);
+		errno = cause;
+	}
+	return err;
+}
+
+void
+slot_release(struct slot *slot)
+{
+	if (slot->lock_fd >= 0)
+		(void)close(slot->lock_fd); /* lets go of the lock */
+	if (slot->dir_fd >= 0)
+		(void)close(slot->dir_fd); /* only read */
+	slot->lock_fd = -1;
+	slot->dir_fd = -1;
+}
+
+void
+slot_names_fini(struct slot_names *names)
+{
+	free(names->names);
+	*names = (struct slot_names){ 0 };
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	long x = strtol(a, NULL, 10);
+	long y = strtol(b, NULL, 10);
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+is_slot(const char *name)
+{
+	return *name != '\0' && name[strspn(name, "0123456789")] == '\0';
+}
+
+static bool
+is_segment(const char *name)
+{
+	size_t len = strlen(name);
+	size_t suffix = sizeof(SEGMENT_SUFFIX) - 1;
+
+	return len > suffix &&
+	    strcmp(name + len - suffix, SEGMENT_SUFFIX) == 0;
+}
+
+static bool
+is_file(const char *name)
+{
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static enum err
+names_add(struct slot_names *out, const char *name)
+{
+	char(*names)[SLOT_NAME_SIZE];
+	size_t len = strlen(name);
+
+	if (len >= SLOT_NAME_SIZE)
+		return OK; /* none of ours */
+	names = realloc(out->names, (out->count + 1) * sizeof(*names));
+	if (names == NULL)
+		return ERR_MEMORY;
+	memcpy(names[out->count], name, len + 1);
+	out->names = names;
+	out->count++;
+	return OK;
+}
+
+/* A second descriptor, because closedir() closes the one it was given. */
+static DIR *
+open_again(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir;
+
+	if (fd < 0)
+		return NULL;
+	dir = fdopendir(fd);
+	if (dir == NULL)
+		(void)close(fd); /* only read */
+	return dir;
+}
+
+static enum err
+list(int dir_fd, bool (*wanted)(const char *name), struct slot_names *out)
+{
+	struct dirent *entry;
+	enum err err = OK;
+	DIR *dir;
+
+	*out = (struct slot_names){ 0 };
+	dir = open_again(dir_fd);
+	if (dir == NULL)
+		return ERR_SYSTEM;
+	while (err == OK && (entry = readdir(dir)) != NULL)
+		if (wanted(entry->d_name))
+			err = names_add(out, entry->d_name);
+	(void)closedir(dir); /* only read */
+	if (err != OK)
+		slot_names_fini(out);
+	return err;
+}
+
+enum err
+slot_list(int spool_fd, struct slot_names *out)
+{
+	enum err err = list(spool_fd, is_slot, out);
+
+	if (err == OK && out->count > 0)
+		qsort(out->names, out->count, SLOT_NAME_SIZE, by_number);
+	return err;
+}
+
+enum err
+slot_segments(int dir_fd, struct slot_names *out)
+{
+	enum err err = list(dir_fd, is_segment, out);
+
+	if (err == OK && out->count > 0)
+		qsort(out->names, out->count, SLOT_NAME_SIZE, by_name);
+	return err;
+}
+
+enum err
+slot_bytes(int dir_fd, uint64_t *out)
+{
+	struct slot_names names;
+	struct stat st;
+	enum err err;
+
+	err = list(dir_fd, is_file, &names);
+	if (err != OK)
+		return err;
+	*out = 0;
+	for (size_t i = 0; i < names.count; i++)
+		if (fstatat(dir_fd, names.names[i], &st, 0) == 0 &&
+		    S_ISREG(st.st_mode))
+			*out += (uint64_t)st.st_size;
+	slot_names_fini(&names);
+	return OK;
+}
+
+enum err
+slot_remove(int dir_fd, const char *name)
+{
+	if (unlinkat(dir_fd, name, 0) != 0 || fsync(dir_fd) != 0)
+		return ERR_SYSTEM;
+	return OK;
+}
+
+enum err
+slot_write(int fd, const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, bytes, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ERR_SYSTEM;
+		bytes += n;
+		len -= (size_t)n;
+	}
+	return OK;
+}
+
+static enum err
+keep_bytes(int dir_fd, const char *name, const char *bytes, size_t len)
+{
+	enum err err;
+	int fd;
+
+	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+	    0600);
+	if (fd < 0)
+		return ERR_SYSTEM;
+	err = slot_write(fd, bytes, len);
+	if (err == OK && fsync(fd) != 0)
+		err = ERR_SYSTEM;
+	if (close(fd) != 0 && err == OK)
+		err = ERR_SYSTEM;
+	if (err == OK && fsync(dir_fd) != 0)
+		err = ERR_SYSTEM;
+	return err;
+}
+
+enum err
+slot_quarantine(int dir_fd, const char *segment, const char *bytes, size_t len)
+{
+	struct buf name;
+	enum err err;
+
+	buf_init(&name, SLOT_NAME_SIZE);
+	buf_adds(&name, segment);
+	buf_adds(&name, SLOT_BAD_SUFFIX);
+	err = buf_ok(&name) ? keep_bytes(dir_fd, buf_str(&name), bytes, len)
+			    : ERR_MEMORY;
+	buf_fini(&name);
+	return err;
+}

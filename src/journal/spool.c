@@ -1,0 +1,557 @@
+/*
+ * spool.c - where records wait on the local disk while PostgreSQL is away.
+ *
+ * The lock covers the segment being written and the list of the others; it is
+ * held during fsync, so only the journal's own threads take it.
+ */
+#include "journal/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "journal/segment.h"
+
+/* of a group: a batch of the journal; more is a bug */
+#define GROUP_MAX ((size_t)1024 * 1024 * 1024)
+#define PROBE_NAME "probe"
+#define PROBE_BYTES 65536
+/* a worker that adopts holds a slot for milliseconds only */
+#define TAKE_WAIT_MS 3000
+
+struct spool {
+	pthread_mutex_t lock;
+	int spool_fd; /* SPOOL_DIR */
+	struct slot slot;
+	char slot_name[SLOT_NAME_SIZE];
+	int fd; /* the segment being written, or -1 */
+	char name[SLOT_NAME_SIZE]; /* its name; "" without one */
+	size_t segment_bytes;
+	uint64_t bytes_max;
+	atomic_ullong own_bytes;
+	atomic_ullong other_bytes;
+	atomic_bool failing;
+};
+
+static void
+fail(struct spool *spool)
+{
+	if (!atomic_exchange(&spool->failing, true))
+		log_warn_errno("the spool cannot be written: no new calls are "
+			       "taken while PostgreSQL is away too");
+}
+
+void
+spool_seal(struct spool *spool)
+{
+	pthread_mutex_lock(&spool->lock);
+	if (spool->fd >= 0)
+		(void)close(spool->fd); /* what counts was fsynced */
+	spool->fd = -1;
+	spool->name[0] = '\0';
+	spool->segment_bytes = 0;
+	pthread_mutex_unlock(&spool->lock);
+}
+
+/* --- opening ---------------------------------------------------------- */
+
+static enum err
+name_slot(int number, char name[SLOT_NAME_SIZE])
+{
+	struct buf text;
+	enum err err = ERR_MEMORY;
+
+	buf_init(&text, SLOT_NAME_SIZE - 1);
+	buf_addf(&text, "%d", number);
+	if (buf_ok(&text)) {
+		memcpy(name, text.data, text.len + 1);
+		err = OK;
+	}
+	buf_fini(&text);
+	return err;
+}
+
+/* ERR_INPUT when a segment is of a newer version. */
+static enum err
+check_segments(struct spool *spool, const char *dir)
+{
+	struct slot_names names;
+	enum err err;
+
+	err = slot_segments(spool->slot.dir_fd, &names);
+	for (size_t i = 0; err == OK && i < names.count; i++) {
+		err = segment_check(spool->slot.dir_fd, names.names[i]);
+		if (err == ERR_INPUT)
+			log_error("spool %s/%s/%s is from a newer minuted and "
+				  "was left untouched: start that version, or "
+				  "move the file away",
+			    dir, spool->slot_name, names.names[i]);
+		else if (err == ERR_SYSTEM)
+			log_warn_errno("spool %s/%s/%s cannot be read", dir,
+			    spool->slot_name, names.names[i]);
+	}
+	slot_names_fini(&names);
+	return err;
+}
+
+static enum err
+measure_own(struct spool *spool)
+{
+	uint64_t bytes;
+	enum err err;
+
+	err = slot_bytes(spool->slot.dir_fd, &bytes);
+	if (err == OK)
+		atomic_store(&spool->own_bytes, bytes);
+	return err;
+}
+
+static enum err
+open_slot(struct spool *spool, const struct spool_options *options)
+{
+	enum err err;
+
+	err = slot_directory(AT_FDCWD, options->dir, &spool->spool_fd);
+	if (err == OK)
+		err = slot_take(spool->spool_fd, spool->slot_name,
+		    TAKE_WAIT_MS, &spool->slot);
+	if (err == ERR_CONFLICT)
+		log_error("spool %s/%s is in use by another minuted: two "
+			  "instances need two SPOOL_DIR",
+		    options->dir, spool->slot_name);
+	else if (err != OK)
+		log_warn_errno("spool %s/%s cannot be used", options->dir,
+		    spool->slot_name);
+	return err;
+}
+
+static enum err
+set_up(struct spool *spool, const struct spool_options *options)
+{
+	size_t moved = 0;
+	enum err err;
+
+	err = name_slot(options->slot, spool->slot_name);
+	if (err == OK)
+		err = open_slot(spool, options);
+	if (err == OK)
+		err = check_segments(spool, options->dir);
+	if (err == OK)
+		err = measure_own(spool);
+	if (err == OK)
+		err = spool_adopt(spool, &moved);
+	return err;
+}
+
+enum err
+spool_open(const struct spool_options *options, struct spool **out)
+{
+	struct spool *spool;
+	enum err err;
+
+	spool = calloc(1, sizeof(*spool));
+	if (spool == NULL)
+		return ERR_MEMORY;
+	pthread_mutex_init(&spool->lock, NULL);
+	spool->spool_fd = -1;
+	spool->slot = (struct slot){ .dir_fd = -1, .lock_fd = -1 };
+	spool->fd = -1;
+	spool->bytes_max = options->bytes_max;
+	err = set_up(spool, options);
+	if (err != OK) {
+		spool_close(spool);
+		return err;
+	}
+	*out = spool;
+	return OK;
+}
+
+void
+spool_close(struct spool *spool)
+{
+	if (spool == NULL)
+		return;
+	spool_seal(spool);
+	slot_release(&spool->slot);
+	if (spool->spool_fd >= 0)
+		(void)close(spool->spool_fd); /* only read */
+	pthread_mutex_destroy(&spool->lock);
+	free(spool);
+}
+
+/* --- writing ---------------------------------------------------------- */
+
+/* Writes a file's first bytes and makes file and name durable. */
+static enum err
+begin_file(int dir_fd, const char *name, const struct buf *head, int *out)
+{
+	int fd = openat(dir_fd, name,
+	    O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int cause;
+
+	if (fd < 0)
+		return ERR_SYSTEM;
+	if (slot_write(fd, head->data, head->len) == OK && fsync(fd) == 0 &&
+	    fsync(dir_fd) == 0) {
+		*out = fd;
+		return OK;
+	}
+	cause = errno;
+	(void)unlinkat(dir_fd, name, 0); /* empty; read as such if it stays */
+	(void)close(fd);
+	errno = cause;
+	return ERR_SYSTEM;
+}
+
+static enum err
+make_name(char name[SLOT_NAME_SIZE], struct uuid *id)
+{
+	enum err err = uuid_make(id);
+
+	if (err != OK)
+		return err;
+	uuid_text(id, name);
+	memcpy(name + UUID_TEXT_SIZE - 1, SEGMENT_SUFFIX,
+	    sizeof(SEGMENT_SUFFIX));
+	return OK;
+}
+
+static enum err
+begin_segment(struct spool *spool)
+{
+	char name[SLOT_NAME_SIZE];
+	struct uuid id;
+	struct buf head;
+	enum err err;
+
+	err = make_name(name, &id);
+	if (err != OK)
+		return err;
+	buf_init(&head, SEGMENT_HEADER_SIZE);
+	segment_add_header(&head, &id);
+	err = buf_ok(&head) ? begin_file(spool->slot.dir_fd, name, &head,
+				  &spool->fd)
+			    : ERR_MEMORY;
+	buf_fini(&head);
+	if (err != OK)
+		return err;
+	memcpy(spool->name, name, sizeof(name));
+	spool->segment_bytes = SEGMENT_HEADER_SIZE;
+	atomic_fetch_add(&spool->own_bytes, SEGMENT_HEADER_SIZE);
+	return OK;
+}
+
+/* Ends the segment with the lock held.  After a failed fsync nobody knows
+ * what of it is on the disk: it is never written or synced again. */
+static void
+end_segment(struct spool *spool)
+{
+	(void)close(spool->fd); /* what counts was fsynced */
+	spool->fd = -1;
+	spool->name[0] = '\0';
+	spool->segment_bytes = 0;
+}
+
+static enum err
+write_group(struct spool *spool, const struct buf *group)
+{
+	int cause;
+
+	if (spool->fd >= 0 &&
+	    spool->segment_bytes + group->len > SPOOL_SEGMENT_MAX)
+		end_segment(spool);
+	if (spool->fd < 0 && begin_segment(spool) != OK)
+		return ERR_SYSTEM;
+	if (slot_write(spool->fd, group->data, group->len) == OK &&
+	    fdatasync(spool->fd) == 0) {
+		spool->segment_bytes += group->len;
+		atomic_fetch_add(&spool->own_bytes, group->len);
+		return OK;
+	}
+	cause = errno;
+	/* Best effort: a reader finds the torn tail otherwise. */
+	(void)!ftruncate(spool->fd, (off_t)spool->segment_bytes);
+	end_segment(spool);
+	errno = cause;
+	return ERR_SYSTEM;
+}
+
+static enum err
+write_locked(struct spool *spool, const struct buf *group)
+{
+	enum err err;
+
+	if (atomic_load(&spool->failing))
+		return ERR_SYSTEM;
+	if (spool_bytes(spool) + group->len > spool->bytes_max)
+		return ERR_BUSY;
+	err = write_group(spool, group);
+	if (err != OK) {
+		log_warn_errno("a spool segment failed and is sealed");
+		err = write_group(spool, group); /* in a new one */
+	}
+	if (err != OK)
+		fail(spool);
+	return err;
+}
+
+enum err
+spool_append(struct spool *spool, const struct record_view *records,
+    size_t count)
+{
+	struct buf group;
+	enum err err = ERR_MEMORY;
+
+	buf_init(&group, GROUP_MAX);
+	for (size_t i = 0; i < count; i++)
+		segment_add_record(&group, &records[i]);
+	if (buf_ok(&group)) {
+		pthread_mutex_lock(&spool->lock);
+		err = write_locked(spool, &group);
+		pthread_mutex_unlock(&spool->lock);
+	}
+	buf_fini(&group);
+	return err;
+}
+
+/* --- state ------------------------------------------------------------ */
+
+uint64_t
+spool_bytes(const struct spool *spool)
+{
+	return atomic_load(&spool->own_bytes) +
+	    atomic_load(&spool->other_bytes);
+}
+
+bool
+spool_is_failing(const struct spool *spool)
+{
+	return atomic_load(&spool->failing);
+}
+
+bool
+spool_fits(const struct spool *spool, uint64_t bytes)
+{
+	return !spool_is_failing(spool) &&
+	    spool_bytes(spool) + bytes <= spool->bytes_max;
+}
+
+bool
+spool_has_place(const struct spool *spool)
+{
+	uint64_t reserve = spool->bytes_max / 4;
+
+	if (reserve > SPOOL_RESERVE)
+		reserve = SPOOL_RESERVE;
+	return spool_fits(spool, reserve);
+}
+
+static enum err
+write_probe(struct spool *spool)
+{
+	struct buf bytes;
+	enum err err;
+	int fd = -1;
+
+	buf_init(&bytes, PROBE_BYTES);
+	while (buf_ok(&bytes) && bytes.len < PROBE_BYTES)
+		buf_addc(&bytes, '.');
+	/* One may be left from a probe that could not remove it. */
+	(void)unlinkat(spool->slot.dir_fd, PROBE_NAME, 0);
+	err = buf_ok(&bytes) ? begin_file(spool->slot.dir_fd, PROBE_NAME,
+				   &bytes, &fd)
+			     : ERR_MEMORY;
+	if (fd >= 0)
+		(void)close(fd); /* it was fsynced */
+	if (err == OK)
+		err = slot_remove(spool->slot.dir_fd, PROBE_NAME);
+	buf_fini(&bytes);
+	return err;
+}
+
+enum err
+spool_probe(struct spool *spool)
+{
+	enum err err = write_probe(spool);
+
+	if (err == OK && atomic_exchange(&spool->failing, false))
+		log_info("the spool can be written again");
+	return err;
+}
+
+/* --- delivering ------------------------------------------------------- */
+
+int
+spool_dir_fd(const struct spool *spool)
+{
+	return spool->slot.dir_fd;
+}
+
+enum err
+spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
+{
+	struct slot_names names;
+	enum err err;
+
+	pthread_mutex_lock(&spool->lock);
+	err = slot_segments(spool->slot.dir_fd, &names);
+	if (err == OK) {
+		bool none = names.count == 0 ||
+		    strcmp(names.names[0], spool->name) == 0;
+
+		err = none ? ERR_MISSING : OK;
+		if (!none)
+			memcpy(name, names.names[0], SLOT_NAME_SIZE);
+		slot_names_fini(&names);
+	}
+	pthread_mutex_unlock(&spool->lock);
+	return err;
+}
+
+bool
+spool_is_empty(struct spool *spool)
+{
+	char name[SLOT_NAME_SIZE];
+	bool writing;
+
+	pthread_mutex_lock(&spool->lock);
+	writing = spool->fd >= 0;
+	pthread_mutex_unlock(&spool->lock);
+	return !writing && spool_oldest(spool, name) == ERR_MISSING;
+}
+
+enum err
+spool_remove(struct spool *spool, const char *name)
+{
+	enum err err;
+
+	pthread_mutex_lock(&spool->lock);
+	err = slot_remove(spool->slot.dir_fd, name);
+	if (err == OK)
+		err = measure_own(spool);
+	pthread_mutex_unlock(&spool->lock);
+	return err;
+}
+
+/* Moves one segment; those of a newer version stay where they are. */
+static enum err
+adopt_segment(struct spool *spool, int from_fd, const char *name,
+    size_t *moved)
+{
+	enum err err = segment_check(from_fd, name);
+
+	if (err == ERR_INPUT) {
+		log_warn("segment %s in another slot of the spool is from a "
+			 "newer minuted and stays there",
+		    name);
+		return OK;
+	}
+	if (err != OK)
+		return err;
+	if (renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
+		return ERR_SYSTEM;
+	(*moved)++;
+	return OK;
+}
+
+static enum err
+adopt_slot(struct spool *spool, const char *name, size_t *moved)
+{
+	struct slot_names segments = { 0 };
+	struct slot slot;
+	enum err err;
+
+	err = slot_take(spool->spool_fd, name, 0, &slot);
+	if (err == ERR_CONFLICT)
+		return OK; /* its worker lives */
+	if (err == OK)
+		err = slot_segments(slot.dir_fd, &segments);
+	for (size_t i = 0; err == OK && i < segments.count; i++)
+		err = adopt_segment(spool, slot.dir_fd, segments.names[i],
+		    moved);
+	if (err == OK && segments.count > 0 &&
+	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
+		err = ERR_SYSTEM;
+	slot_names_fini(&segments);
+	slot_release(&slot);
+	return err;
+}
+
+/* What is in a slot of another: its bytes, and whether to look closer. */
+static enum err
+look_at(struct spool *spool, const char *name, uint64_t *bytes, bool *any)
+{
+	struct slot_names segments;
+	enum err err;
+	int fd;
+
+	err = slot_directory(spool->spool_fd, name, &fd);
+	if (err != OK)
+		return err;
+	err = slot_bytes(fd, bytes);
+	if (err == OK)
+		err = slot_segments(fd, &segments);
+	if (err == OK) {
+		*any = segments.count > 0;
+		slot_names_fini(&segments);
+	}
+	(void)close(fd); /* only read */
+	return err;
+}
+
+static enum err
+adopt_others(struct spool *spool, const struct slot_names *slots,
+    size_t *moved)
+{
+	uint64_t others = 0;
+	enum err err = OK;
+
+	for (size_t i = 0; err == OK && i < slots->count; i++) {
+		const char *name = slots->names[i];
+		uint64_t bytes = 0;
+		size_t before = *moved;
+		bool any = false;
+
+		if (strcmp(name, spool->slot_name) == 0)
+			continue;
+		err = look_at(spool, name, &bytes, &any);
+		if (err == OK && any)
+			err = adopt_slot(spool, name, moved);
+		if (*moved == before)
+			others += bytes;
+	}
+	atomic_store(&spool->other_bytes, others);
+	return err;
+}
+
+enum err
+spool_adopt(struct spool *spool, size_t *moved)
+{
+	struct slot_names slots;
+	size_t before = *moved;
+	enum err err;
+
+	pthread_mutex_lock(&spool->lock);
+	err = slot_list(spool->spool_fd, &slots);
+	if (err == OK) {
+		err = adopt_others(spool, &slots, moved);
+		slot_names_fini(&slots);
+	}
+	if (*moved > before) {
+		enum err measured = measure_own(spool);
+
+		err = err == OK ? measured : err;
+		log_info("%zu segments of dead workers were adopted",
+		    *moved - before);
+	}
+	pthread_mutex_unlock(&spool->lock);
+	return err;
+}

@@ -1,0 +1,541 @@
+/*
+ * transfer.c - libcurl: curl_multi_socket_action over the relay's epoll.
+ *
+ * Every request has a handle made afresh, so that nothing of one call can be
+ * in another; what is shared is the pool of connections.  HTTP/1.1 only: there
+ * a paused transfer holds its connection and nothing else.
+ */
+#include "llm/transfer.h"
+
+#include <curl/curl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "llm/address.h"
+
+/* A read of a stream is an event or a few; each handle has such a buffer. */
+#define READ_STREAM 2048L
+#define READ_WHOLE  16384L
+/* Below what servers commonly close idle connections after. */
+#define CONNECTION_AGE_S 50L
+
+struct transfers {
+	CURLM *multi;
+	struct loop *loop;
+	int64_t due_us;
+};
+
+struct transfer {
+	CURL *easy;
+	struct curl_slist *headers;
+	struct transfers *owner; /* NULL: not started, or over */
+	const struct transfer_events *events;
+	void *arg;
+	bool allow_local;
+	bool refused; /* an address that is not allowed */
+	bool stopped; /* bytes() wanted no more */
+	char detail[CURL_ERROR_SIZE];
+};
+
+static void
+on_socket(void *arg, int fd, uint32_t events)
+{
+	struct transfers *transfers = arg;
+	int mask = 0, running;
+
+	if ((events & EPOLLIN) != 0)
+		mask |= CURL_CSELECT_IN;
+	if ((events & EPOLLOUT) != 0)
+		mask |= CURL_CSELECT_OUT;
+	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
+		mask |= CURL_CSELECT_IN | CURL_CSELECT_ERR;
+	(void)curl_multi_socket_action(transfers->multi, fd, mask, &running);
+	transfers_reap(transfers);
+}
+
+static int
+watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
+{
+	struct transfers *transfers = arg;
+	struct watch *watch = assigned;
+	uint32_t events = 0;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		loop_remove(transfers->loop, watch);
+		(void)curl_multi_assign(transfers->multi, fd, NULL);
+		return 0;
+	}
+	if ((what & CURL_POLL_IN) != 0)
+		events |= EPOLLIN;
+	if ((what & CURL_POLL_OUT) != 0)
+		events |= EPOLLOUT;
+	if (watch != NULL) {
+		loop_change(transfers->loop, watch, events);
+		return 0;
+	}
+	watch = loop_add(transfers->loop, fd, events, on_socket, transfers);
+	if (watch == NULL)
+		return -1;
+	(void)curl_multi_assign(transfers->multi, fd, watch);
+	return 0;
+}
+
+static int
+set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct transfers *transfers = arg;
+
+	(void)multi;
+	transfers->due_us = timeout_ms < 0
+				? INT64_MAX
+				: clock_mono_us() + (int64_t)timeout_ms * 1000;
+	return 0;
+}
+
+static CURLMcode
+set_up_multi(struct transfers *transfers, int64_t connections_max)
+{
+	CURLM *multi = transfers->multi;
+	long most =
+	    connections_max > LONG_MAX ? LONG_MAX : (long)connections_max;
+	CURLMcode rc;
+
+#define SET(option, value)                                    \
+	do {                                                  \
+		rc = curl_multi_setopt(multi, option, value); \
+		if (rc != CURLM_OK)                           \
+			return rc;                            \
+	} while (0)
+	SET(CURLMOPT_SOCKETFUNCTION, watch_socket);
+	SET(CURLMOPT_SOCKETDATA, transfers);
+	SET(CURLMOPT_TIMERFUNCTION, set_timer);
+	SET(CURLMOPT_TIMERDATA, transfers);
+	SET(CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	SET(CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
+	SET(CURLMOPT_MAX_TOTAL_CONNECTIONS, 0L);
+	SET(CURLMOPT_MAXCONNECTS, most);
+#undef SET
+	return CURLM_OK;
+}
+
+struct transfers *
+transfers_new(struct loop *loop, int64_t connections_max)
+{
+	struct transfers *transfers = calloc(1, sizeof(*transfers));
+
+	if (transfers == NULL)
+		return NULL;
+	transfers->loop = loop;
+	transfers->due_us = INT64_MAX;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		free(transfers);
+		return NULL;
+	}
+	transfers->multi = curl_multi_init();
+	if (transfers->multi == NULL ||
+	    set_up_multi(transfers, connections_max) != CURLM_OK) {
+		transfers_free(transfers);
+		return NULL;
+	}
+	return transfers;
+}
+
+void
+transfers_free(struct transfers *transfers)
+{
+	if (transfers == NULL)
+		return;
+	if (transfers->multi != NULL)
+		(void)curl_multi_cleanup(transfers->multi);
+	curl_global_cleanup();
+	free(transfers);
+}
+
+int64_t
+transfers_due(const struct transfers *transfers)
+{
+	return transfers->due_us;
+}
+
+void
+transfers_tick(struct transfers *transfers)
+{
+	int running;
+
+	if (clock_mono_us() >= transfers->due_us) {
+		transfers->due_us = INT64_MAX;
+		(void)curl_multi_socket_action(transfers->multi,
+		    CURL_SOCKET_TIMEOUT, 0, &running);
+	}
+	transfers_reap(transfers);
+}
+
+/* What is not listed means that what came is not HTTP as it should be. */
+static const struct {
+	CURLcode code;
+	enum transfer_result result;
+} results[] = {
+	{ CURLE_OK, TRANSFER_OK },
+	{ CURLE_COULDNT_RESOLVE_HOST, TRANSFER_UNREACHABLE },
+	{ CURLE_COULDNT_CONNECT, TRANSFER_UNREACHABLE },
+	{ CURLE_URL_MALFORMAT, TRANSFER_UNREACHABLE },
+	{ CURLE_UNSUPPORTED_PROTOCOL, TRANSFER_UNREACHABLE },
+	{ CURLE_OPERATION_TIMEDOUT, TRANSFER_TIMEOUT },
+	{ CURLE_SSL_CONNECT_ERROR, TRANSFER_TLS },
+	{ CURLE_PEER_FAILED_VERIFICATION, TRANSFER_TLS },
+	{ CURLE_SSL_CACERT_BADFILE, TRANSFER_TLS },
+	{ CURLE_SSL_CIPHER, TRANSFER_TLS },
+	{ CURLE_SSL_ISSUER_ERROR, TRANSFER_TLS },
+	{ CURLE_GOT_NOTHING, TRANSFER_CUT },
+	{ CURLE_PARTIAL_FILE, TRANSFER_CUT },
+	{ CURLE_RECV_ERROR, TRANSFER_CUT },
+	{ CURLE_SEND_ERROR, TRANSFER_CUT },
+	{ CURLE_OUT_OF_MEMORY, TRANSFER_MEMORY },
+};
+
+static enum transfer_result
+result_of(const struct transfer *transfer, CURLcode code)
+{
+	if (code != CURLE_OK && transfer->stopped)
+		return TRANSFER_STOPPED;
+	if (code != CURLE_OK && transfer->refused)
+		return TRANSFER_UNREACHABLE;
+	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+		if (results[i].code == code)
+			return results[i].result;
+	return TRANSFER_INVALID;
+}
+
+void
+transfers_reap(struct transfers *transfers)
+{
+	struct transfer *transfer;
+	enum transfer_result result;
+	CURLMsg *message;
+	char *private;
+	int waiting;
+
+	for (;;) {
+		message = curl_multi_info_read(transfers->multi, &waiting);
+		if (message == NULL)
+			return;
+		if (message->msg != CURLMSG_DONE ||
+		    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+			&private) != CURLE_OK)
+			continue;
+		transfer = (struct transfer *)(void *)private;
+		result = result_of(transfer, message->data.result);
+		(void)curl_multi_remove_handle(transfers->multi,
+		    transfer->easy);
+		transfer->owner = NULL;
+		transfer->events->done(transfer->arg, result,
+		    transfer->refused ? "the address is not allowed"
+				      : transfer->detail);
+	}
+}
+
+static void
+tell_head(struct transfer *transfer)
+{
+	struct transfer_head head = { .content_type = "" };
+	curl_off_t retry_after = 0;
+	char *content_type = NULL;
+	long status = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+	    &status);
+	if (status < 200)
+		return;
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE,
+	    &content_type);
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER,
+	    &retry_after);
+	head.status = (int)status;
+	if (content_type != NULL)
+		head.content_type = content_type;
+	head.retry_after_s = retry_after;
+	transfer->events->head(transfer->arg, &head);
+}
+
+/* Called for each header line; the empty one ends the head. */
+static size_t
+take_header(char *line, size_t size, size_t count, void *arg)
+{
+	size_t len = size * count;
+
+	if (len <= 2 && (line[0] == '\r' || line[0] == '\n'))
+		tell_head(arg);
+	return len;
+}
+
+static size_t
+take_bytes(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *transfer = arg;
+
+	switch (transfer->events->bytes(transfer->arg, data, size * count)) {
+	case TRANSFER_TAKEN:
+		return size * count;
+	case TRANSFER_PAUSE:
+		return CURL_WRITEFUNC_PAUSE;
+	case TRANSFER_STOP:
+		break;
+	}
+	transfer->stopped = true;
+	return CURL_WRITEFUNC_ERROR;
+}
+
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct transfer *transfer = arg;
+
+	(void)purpose;
+	if ((address->family != AF_INET && address->family != AF_INET6) ||
+	    (!transfer->allow_local && !address_is_public(&address->addr))) {
+		transfer->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	transfer->refused = false;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+	    address->protocol);
+}
+
+#define SET(option, value)                                  \
+	do {                                                \
+		rc = curl_easy_setopt(easy, option, value); \
+		if (rc != CURLE_OK)                         \
+			return rc;                          \
+	} while (0)
+
+static CURLcode
+set_policy(CURL *easy, const struct transfer_spec *spec)
+{
+	const char *protocols = spec->allow_local ? "http,https" : "https";
+	CURLcode rc;
+
+	SET(CURLOPT_PROTOCOLS_STR, protocols);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_MAXAGE_CONN, CONNECTION_AGE_S);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)spec->connect_ms);
+	SET(CURLOPT_BUFFERSIZE, spec->stream ? READ_STREAM : READ_WHOLE);
+	return CURLE_OK;
+}
+
+static CURLcode
+set_request(struct transfer *transfer, const struct transfer_spec *spec)
+{
+	CURL *easy = transfer->easy;
+	CURLcode rc;
+
+	SET(CURLOPT_URL, spec->url);
+	SET(CURLOPT_HTTPHEADER, transfer->headers);
+	SET(CURLOPT_POST, 1L);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_len);
+	SET(CURLOPT_POSTFIELDS, spec->body);
+	SET(CURLOPT_USERAGENT, "minuted");
+	SET(CURLOPT_ERRORBUFFER, transfer->detail);
+	SET(CURLOPT_PRIVATE, transfer);
+	SET(CURLOPT_HEADERFUNCTION, take_header);
+	SET(CURLOPT_HEADERDATA, transfer);
+	SET(CURLOPT_WRITEFUNCTION, take_bytes);
+	SET(CURLOPT_WRITEDATA, transfer);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, transfer);
+	return CURLE_OK;
+}
+#undef SET
+
+static bool
+is_header(const char *line)
+{
+	for (; *line != '\0'; line++)
+		if ((unsigned char)*line < 0x20 || (unsigned char)*line > 0x7e)
+			return false;
+	return true;
+}
+
+static enum err
+add_header(struct transfer *transfer, const char *line)
+{
+	struct curl_slist *list;
+
+	if (!is_header(line))
+		return ERR_INPUT;
+	list = curl_slist_append(transfer->headers, line);
+	if (list == NULL)
+		return ERR_MEMORY;
+	transfer->headers = list;
+	return OK;
+}
+
+static enum err
+add_headers(struct transfer *transfer, const char *const *lines)
+{
+	/* Without this libcurl waits for "100 Continue" with large bodies. */
+	enum err err = add_header(transfer, "Expect:");
+
+	for (; err == OK && *lines != NULL; lines++)
+		err = add_header(transfer, *lines);
+	return err;
+}
+
+static enum err
+err_of(CURLcode code)
+{
+	if (code == CURLE_OK)
+		return OK;
+	return code == CURLE_OUT_OF_MEMORY ? ERR_MEMORY : ERR_INPUT;
+}
+
+static enum err
+fill(struct transfer *transfer, const struct transfer_spec *spec)
+{
+	enum err err;
+
+	transfer->easy = curl_easy_init();
+	if (transfer->easy == NULL)
+		return ERR_MEMORY;
+	err = add_headers(transfer, spec->headers);
+	if (err == OK)
+		err = err_of(set_policy(transfer->easy, spec));
+	if (err == OK)
+		err = err_of(set_request(transfer, spec));
+	return err;
+}
+
+enum err
+transfer_new(const struct transfer_spec *spec, struct transfer **out)
+{
+	struct transfer *transfer = calloc(1, sizeof(*transfer));
+	enum err err;
+
+	if (transfer == NULL)
+		return ERR_MEMORY;
+	transfer->events = spec->events;
+	transfer->arg = spec->arg;
+	transfer->allow_local = spec->allow_local;
+	err = fill(transfer, spec);
+	if (err != OK) {
+		transfer_free(transfer);
+		return err;
+	}
+	*out = transfer;
+	return OK;
+}
+
+enum err
+transfer_start(struct transfers *transfers, struct transfer *transfer)
+{
+	if (curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
+		return ERR_MEMORY;
+	transfer->owner = transfers;
+	return OK;
+}
+
+void
+transfer_resume(struct transfer *transfer)
+{
+	(void)curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+}
+
+void
+transfer_free(struct transfer *transfer)
+{
+	if (transfer == NULL)
+		return;
+	if (transfer->owner != NULL)
+		(void)curl_multi_remove_handle(transfer->owner->multi,
+		    transfer->easy);
+	if (transfer->easy != NULL)
+		curl_easy_cleanup(transfer->easy);
+	if (transfer->headers != NULL) {
+		for (struct curl_slist *h = transfer->headers; h != NULL;
+		     h = h->next)
+			explicit_bzero(h->data, strlen(h->data));
+		curl_slist_free_all(transfer->headers);
+	}
+	free(transfer);
+}
+
+const char *
+transfer_library_version(void)
+{
+	return curl_version();
+}
+
+/* A part of url in the arena; "" when it has none. */
+static enum err
+url_part(struct arena *arena, CURLU *url, CURLUPart part, unsigned flags,
+    const char **out)
+{
+	char *text = NULL;
+	CURLUcode rc = curl_url_get(url, part, &text, flags);
+
+	*out = rc == CURLUE_OK ? arena_strdup(arena, text) : "";
+	curl_free(text);
+	if (*out == NULL || rc == CURLUE_OUT_OF_MEMORY)
+		return ERR_MEMORY;
+	return OK;
+}
+
+static enum err
+url_read(struct arena *arena, CURLU *url, struct transfer_url *out)
+{
+	static const CURLUPart unwanted[] = { CURLUPART_USER,
+		CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_QUERY,
+		CURLUPART_FRAGMENT };
+	const char *text;
+	enum err err;
+
+	for (size_t i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++) {
+		err = url_part(arena, url, unwanted[i], 0, &text);
+		if (err != OK || *text != '\0')
+			return err != OK ? err : ERR_INPUT;
+	}
+	err = url_part(arena, url, CURLUPART_SCHEME, 0, &text);
+	if (err != OK)
+		return err;
+	out->https = strcmp(text, "https") == 0;
+	if (!out->https && strcmp(text, "http") != 0)
+		return ERR_INPUT;
+	err = url_part(arena, url, CURLUPART_PORT, CURLU_DEFAULT_PORT, &text);
+	if (err != OK)
+		return err;
+	out->port = (int)strtol(text, NULL, 10);
+	err = url_part(arena, url, CURLUPART_HOST, 0, &out->host);
+	if (err == OK && *out->host == '\0')
+		return ERR_INPUT;
+	return err;
+}
+
+enum err
+transfer_url_parse(struct arena *arena, const char *url,
+    struct transfer_url *out)
+{
+	CURLU *parsed;
+	enum err err = ERR_INPUT;
+
+	if (!is_header(url) || strpbrk(url, " ?#") != NULL)
+		return ERR_INPUT;
+	parsed = curl_url();
+	if (parsed == NULL)
+		return ERR_MEMORY;
+	if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER) ==
+	    CURLUE_OK)
+		err = url_read(arena, parsed, out);
+	curl_url_cleanup(parsed);
+	return err;
+}

@@ -1,0 +1,90 @@
+/*
+ * appstart.c - starts and stops the parts of a worker, in the order of the
+ * text.
+ */
+#include "process/appstart.h"
+
+#include <string.h>
+
+#include "api/dispatch.h"
+#include "api/pool.h"
+#include "base/log.h"
+
+#define HASH_THREADS 1 /* a worker; 19 MiB and a core each while it works */
+#define HASH_QUEUE 64  /* about 3 s of work: more is answered 503 */
+#define EXPORT_THREADS 2
+#define EXPORT_QUEUE 16
+
+static void
+notified(void *arg, const char *channel, const char *payload)
+{
+	struct app *app = arg;
+
+	(void)payload; /* the whole catalogue is read again */
+	if (strcmp(channel, "minuted_catalog") == 0)
+		catalog_changed(app->catalog);
+}
+
+static enum err
+start_parts(struct app *app, struct scoreboard *board, int slot)
+{
+	const struct config *config = app->config;
+	enum err err;
+
+	err = journal_start(config, slot, &app->journal);
+	if (err != OK)
+		return err;
+	err = catalog_start(config, &app->catalog);
+	if (err != OK)
+		return err;
+	err = auth_cache_start(config, notified, app, &app->auth.cache);
+	if (err != OK)
+		return err;
+	err = relay_new(config, app->journal, board->inflight[slot],
+	    &app->relay);
+	if (err != OK)
+		return err;
+	err = pool_start(config, "password", HASH_THREADS, HASH_QUEUE,
+	    dispatch_handler, &app->hash_pool);
+	if (err != OK)
+		return err;
+	return pool_start(config, "export", EXPORT_THREADS, EXPORT_QUEUE,
+	    dispatch_handler, &app->export_pool);
+}
+
+enum err
+app_start(const struct config *config, struct scoreboard *board, int slot,
+    struct app *app)
+{
+	enum err err;
+
+	memset(app, 0, sizeof(*app));
+	app->config = config;
+	app->auth.config = config;
+	app->auth.keys.secret = config->jwt_secret;
+	app->auth.keys.secret_old = config->jwt_secret_old;
+	app->auth.keys.life_ms = config->jwt_expires_ms;
+	app->limits = board->limits;
+	app->scoreboard = board;
+	app->started_us = board->started_us;
+	err = start_parts(app, board, slot);
+	if (err != OK) {
+		log_error("cannot start: %s", err_name(err));
+		app_stop(app, 0);
+	}
+	return err;
+}
+
+void
+app_stop(struct app *app, int64_t deadline_us)
+{
+	if (app->relay != NULL)
+		relay_drain(app->relay, deadline_us);
+	pool_stop(app->export_pool);
+	pool_stop(app->hash_pool);
+	relay_free(app->relay);
+	journal_stop(app->journal);
+	auth_cache_stop(app->auth.cache);
+	catalog_stop(app->catalog);
+	memset(app, 0, sizeof(*app));
+}

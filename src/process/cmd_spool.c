@@ -1,0 +1,256 @@
+/*
+ * cmd_spool.c - `minuted spool status|verify|replay`.
+ *
+ * Slots that a living worker holds are only looked at: it delivers them itself
+ * when PostgreSQL is back.
+ */
+#include "process/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "db/db.h"
+#include "journal/replay.h"
+#include "journal/segment.h"
+#include "journal/slot.h"
+
+#define STATEMENT_MS 60000
+#define LOCK_MS 5000
+
+struct tour {
+	const struct config *config;
+	struct db *db;         /* of replay; else NULL */
+	struct replay *replay; /* the same */
+	bool verify;           /* name every segment */
+	uint64_t slots, segments, records, bytes, torn;
+	uint64_t corrupt, newer, unreadable;
+	uint64_t delivered; /* segments */
+	enum err err;       /* of the database or the disk */
+};
+
+static enum err
+pass(void *arg, const struct record_view *record)
+{
+	(void)arg;
+	(void)record;
+	return OK;
+}
+
+static const char *
+verdict(enum err err, const struct segment_report *report)
+{
+	if (err == ERR_INPUT)
+		return "from a newer minuted";
+	if (err != OK)
+		return "cannot be read";
+	if (report->corrupt > 0)
+		return "corrupt";
+	return report->torn_bytes > 0 ? "good, with a torn tail" : "good";
+}
+
+static void
+look_at_segment(struct tour *tour, int dir_fd, const char *slot,
+    const char *name)
+{
+	const struct segment_visitor visitor = { .record = pass };
+	struct segment_report report = { 0 };
+	enum err err;
+
+	err = segment_read(dir_fd, name, &visitor, &report);
+	if (err == ERR_MISSING)
+		return; /* delivered meanwhile */
+	tour->segments++;
+	tour->records += report.records;
+	tour->torn += report.torn_bytes;
+	tour->corrupt += report.corrupt;
+	tour->newer += err == ERR_INPUT;
+	tour->unreadable += err != OK && err != ERR_INPUT;
+	if (tour->verify)
+		(void)printf("%s/%s: %s, %llu records, %llu corrupt places\n",
+		    slot, name, verdict(err, &report),
+		    (unsigned long long)report.records,
+		    (unsigned long long)report.corrupt);
+}
+
+static void
+replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
+{
+	uint64_t before = tour->replay->records;
+	enum err err;
+
+	err = replay_segment(tour->replay, dir_fd, name);
+	if (err == ERR_INPUT) {
+		tour->newer++;
+		(void)printf("%s/%s: from a newer minuted, left untouched\n",
+		    slot, name);
+		return;
+	}
+	if (err == OK)
+		err = slot_remove(dir_fd, name);
+	if (err != OK) {
+		(void)fprintf(stderr, "%s/%s: %s: %s\n", slot, name,
+		    err_name(err),
+		    err == ERR_SYSTEM ? strerror(errno)
+				      : db_fault(tour->db)->message);
+		tour->err = err;
+		return;
+	}
+	tour->delivered++;
+	(void)printf("%s/%s: %llu records delivered\n", slot, name,
+	    (unsigned long long)(tour->replay->records - before));
+}
+
+static void
+visit_segments(struct tour *tour, int dir_fd, const char *slot)
+{
+	struct slot_names names;
+
+	tour->err = slot_segments(dir_fd, &names);
+	for (size_t i = 0; tour->err == OK && i < names.count; i++) {
+		if (tour->replay == NULL)
+			look_at_segment(tour, dir_fd, slot, names.names[i]);
+		else
+			replay_one(tour, dir_fd, slot, names.names[i]);
+	}
+	slot_names_fini(&names);
+}
+
+static void
+look_at_slot(struct tour *tour, int spool_fd, const char *name)
+{
+	uint64_t bytes = 0;
+	int fd = -1;
+
+	tour->err = slot_directory(spool_fd, name, &fd);
+	if (tour->err == OK)
+		tour->err = slot_bytes(fd, &bytes);
+	if (tour->err == OK)
+		visit_segments(tour, fd, name);
+	tour->bytes += bytes;
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+}
+
+static void
+replay_slot(struct tour *tour, int spool_fd, const char *name)
+{
+	struct slot slot;
+
+	tour->err = slot_take(spool_fd, name, 0, &slot);
+	if (tour->err == ERR_CONFLICT) {
+		(void)printf("%s: held by a running worker, which delivers "
+			     "it itself\n",
+		    name);
+		tour->err = OK;
+		return;
+	}
+	if (tour->err == OK)
+		visit_segments(tour, slot.dir_fd, name);
+	slot_release(&slot);
+}
+
+static int
+walk(struct tour *tour)
+{
+	const char *dir = tour->config->spool_dir;
+	struct slot_names slots = { 0 };
+	int fd;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tour->err = fd < 0 ? ERR_SYSTEM : slot_list(fd, &slots);
+	for (size_t i = 0; tour->err == OK && i < slots.count; i++) {
+		tour->slots++;
+		if (tour->replay == NULL)
+			look_at_slot(tour, fd, slots.names[i]);
+		else
+			replay_slot(tour, fd, slots.names[i]);
+	}
+	if (tour->err == ERR_SYSTEM)
+		(void)fprintf(stderr, "minuted: spool %s: %s\n", dir,
+		    strerror(errno));
+	slot_names_fini(&slots);
+	if (fd >= 0)
+		(void)close(fd); /* only read */
+	return tour->err == OK ? 0 : 1;
+}
+
+static int
+show(struct tour *tour)
+{
+	int code = walk(tour);
+
+	(void)printf("directory   %s\n"
+		     "slots       %llu\n"
+		     "segments    %llu\n"
+		     "records     %llu\n"
+		     "bytes       %llu of %lld\n"
+		     "torn bytes  %llu\n"
+		     "corrupt     %llu\n"
+		     "newer       %llu\n"
+		     "unreadable  %llu\n",
+	    tour->config->spool_dir, (unsigned long long)tour->slots,
+	    (unsigned long long)tour->segments,
+	    (unsigned long long)tour->records,
+	    (unsigned long long)tour->bytes,
+	    (long long)tour->config->spool_max,
+	    (unsigned long long)tour->torn, (unsigned long long)tour->corrupt,
+	    (unsigned long long)tour->newer,
+	    (unsigned long long)tour->unreadable);
+	if (tour->verify &&
+	    tour->corrupt + tour->newer + tour->unreadable > 0)
+		return 1;
+	return code;
+}
+
+static int
+replay(struct tour *tour)
+{
+	const struct db_options options = {
+		.url = tour->config->database_url,
+		.application = "minuted spool",
+		.statement_ms = STATEMENT_MS,
+		.lock_ms = LOCK_MS,
+	};
+	struct replay run;
+	int code;
+
+	tour->db = db_new(&options);
+	if (tour->db == NULL || db_connect(tour->db) != OK) {
+		(void)fprintf(stderr, "minuted: PostgreSQL: %s\n",
+		    tour->db == NULL ? "no memory"
+				     : db_fault(tour->db)->message);
+		db_free(tour->db);
+		return 1;
+	}
+	replay_init(&run, tour->db);
+	tour->replay = &run;
+	code = walk(tour);
+	(void)printf("%llu records delivered of %llu segments, %llu to "
+		     "minuted.dead_letters, %llu corrupt places kept\n",
+	    (unsigned long long)run.records,
+	    (unsigned long long)tour->delivered,
+	    (unsigned long long)run.buried, (unsigned long long)run.corrupt);
+	db_free(tour->db);
+	return tour->newer > 0 ? 1 : code;
+}
+
+int
+cmd_spool(const struct config *config, int argc, char **argv)
+{
+	struct tour tour = { .config = config };
+
+	if (argc == 2 && strcmp(argv[1], "status") == 0)
+		return show(&tour);
+	if (argc == 2 && strcmp(argv[1], "verify") == 0) {
+		tour.verify = true;
+		return show(&tour);
+	}
+	if (argc == 2 && strcmp(argv[1], "replay") == 0)
+		return replay(&tour);
+	(void)fprintf(stderr, "usage: minuted spool status|verify|replay\n");
+	return 2;
+}

@@ -1,0 +1,465 @@
+/*
+ * supervisor.c - keeps the workers; single-threaded, talks to nobody but them.
+ */
+#include "process/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "process/listener.h"
+#include "api/scoreboard.h"
+#include "process/sweep.h"
+#include "process/worker.h"
+
+#define TICK_MS 100
+#define HANG_US 30000000 /* a heartbeat this old: the worker hangs */
+/* Deaths that are answered by a start at once: so many at a time, and so many
+ * a second for long.  More is a crash loop, and starts wait. */
+#define RESTARTS_BURST 20
+#define RESTARTS_PER_SECOND 4
+#define BACKOFF_MIN_US 100000
+#define BACKOFF_MAX_US 5000000
+#define READY_WAIT_US 10000000 /* for new workers, in a reload */
+#define KILL_GRACE_US 5000000  /* after the drain deadline, before SIGKILL */
+
+/* A worker process; index is its slot in the scoreboard. */
+struct child {
+	pid_t pid; /* 0: none */
+	int generation;
+	int64_t started_us;
+	int64_t kill_at_us; /* 0: not asked to end */
+};
+
+struct supervisor {
+	struct config *config;
+	struct config *config_old; /* of workers that still drain */
+	struct scoreboard *board;
+	struct child children[SCOREBOARD_SLOTS];
+	int listen_fd;
+	int handover[2];
+	int generation;
+	bool stopping;
+	int64_t reload_at_us; /* when the running reload began; 0: none */
+	int64_t restarts_us;    /* credit for restarts at once, see back_off */
+	int64_t restarts_at_us; /* when it was last counted */
+	int64_t backoff_us;
+	int64_t spawn_after_us; /* not before this time */
+	int exit_code;
+};
+
+static long
+worker_target(const struct config *config)
+{
+	long count = (long)config->workers;
+
+	if (count <= 0)
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	if (count < 1)
+		count = 1;
+	return count > SCOREBOARD_WORKERS_MAX ? SCOREBOARD_WORKERS_MAX : count;
+}
+
+static int
+run_child(struct supervisor *sup, int slot)
+{
+	struct worker_seat seat = { .config = sup->config,
+		.board = sup->board,
+		.slot = slot,
+		.listen_fd = sup->listen_fd,
+		.handover = { sup->handover[0], sup->handover[1] } };
+	struct buf role;
+	int code;
+
+	buf_init(&role, 64);
+	buf_addf(&role, "worker %d", slot);
+	log_setup((enum log_level)sup->config->log_level, buf_str(&role));
+	buf_fini(&role);
+	code = worker_run(&seat);
+	return code;
+}
+
+static enum err
+spawn(struct supervisor *sup)
+{
+	int slot = scoreboard_claim(sup->board);
+	pid_t pid;
+
+	if (slot < 0) {
+		log_error("no free slot for a worker");
+		return ERR_BUSY;
+	}
+	pid = fork();
+	if (pid == 0)
+		_exit(run_child(sup, slot));
+	if (pid < 0) {
+		log_warn_errno("fork");
+		atomic_store(&sup->board->rows[slot].state, WORKER_NONE);
+		return ERR_SYSTEM;
+	}
+	atomic_store(&sup->board->rows[slot].pid, pid);
+	sup->children[slot] = (struct child){ .pid = pid,
+		.generation = sup->generation,
+		.started_us = clock_mono_us() };
+	return OK;
+}
+
+/* Children of the current generation that are not asked to end. */
+static long
+serving(const struct supervisor *sup, bool ready_only)
+{
+	long count = 0;
+
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		const struct child *child = &sup->children[i];
+
+		if (child->pid == 0 || child->kill_at_us != 0 ||
+		    child->generation != sup->generation)
+			continue;
+		if (!ready_only ||
+		    atomic_load(&sup->board->rows[i].state) == WORKER_READY)
+			count++;
+	}
+	return count;
+}
+
+static void
+fill_up(struct supervisor *sup)
+{
+	long missing = worker_target(sup->config) - serving(sup, false);
+
+	if (sup->stopping || clock_mono_us() < sup->spawn_after_us)
+		return;
+	for (; missing > 0; missing--) {
+		if (spawn(sup) != OK) {
+			sup->spawn_after_us = clock_mono_us() + BACKOFF_MIN_US;
+			return;
+		}
+	}
+}
+
+/* A token bucket in units of time: a restart costs cost_us, credit grows with
+ * the clock up to RESTARTS_BURST restarts. */
+static void
+back_off(struct supervisor *sup, bool could_not_start)
+{
+	const int64_t cost_us = 1000000 / RESTARTS_PER_SECOND;
+	int64_t now = clock_mono_us();
+
+	sup->restarts_us += now - sup->restarts_at_us;
+	sup->restarts_at_us = now;
+	if (sup->restarts_us > RESTARTS_BURST * cost_us)
+		sup->restarts_us = RESTARTS_BURST * cost_us;
+	if (sup->restarts_us >= cost_us && !could_not_start) {
+		sup->restarts_us -= cost_us;
+		sup->backoff_us = 0;
+		return;
+	}
+	sup->backoff_us = sup->backoff_us == 0 ? BACKOFF_MIN_US :
+						 sup->backoff_us * 2;
+	if (sup->backoff_us > BACKOFF_MAX_US)
+		sup->backoff_us = BACKOFF_MAX_US;
+	sup->spawn_after_us = now + sup->backoff_us;
+	log_warn("crash loop: the next worker starts in %lld ms",
+	    (long long)(sup->backoff_us / 1000));
+}
+
+static void
+log_death(pid_t pid, int status)
+{
+	if (WIFSIGNALED(status))
+		log_error("worker %d died of signal %d", (int)pid,
+		    WTERMSIG(status));
+	else
+		log_error("worker %d ended with code %d", (int)pid,
+		    WEXITSTATUS(status));
+}
+
+static void
+bury(struct supervisor *sup, int slot, int status)
+{
+	struct child child = sup->children[slot];
+	bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+	    child.kill_at_us != 0;
+
+	memset(&sup->children[slot], 0, sizeof(sup->children[slot]));
+	sweep_abandon(sup->board, child.pid);
+	scoreboard_retire(sup->board, slot);
+	if (ended_well)
+		return;
+	log_death(child.pid, status);
+	atomic_fetch_add(&sup->board->restarts, 1);
+	if (WIFEXITED(status) &&
+	    WEXITSTATUS(status) == WORKER_EXIT_SCHEMA) {
+		sup->exit_code = 1;
+		sup->stopping = true;
+		return;
+	}
+	back_off(sup,
+	    WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_START);
+}
+
+static void
+reap(struct supervisor *sup)
+{
+	int status;
+	pid_t pid;
+
+	for (pid = waitpid(-1, &status, WNOHANG); pid > 0;
+	     pid = waitpid(-1, &status, WNOHANG)) {
+		for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
+			if (sup->children[slot].pid == pid) {
+				bury(sup, slot, status);
+				break;
+			}
+		}
+	}
+}
+
+static void
+ask_to_end(struct supervisor *sup, int slot, int signal_number)
+{
+	struct child *child = &sup->children[slot];
+
+	if (child->pid == 0 || child->kill_at_us != 0)
+		return;
+	child->kill_at_us = clock_mono_us() + sup->config->drain_ms * 1000 +
+	    KILL_GRACE_US;
+	(void)kill(child->pid, signal_number); /* not reaped: it exists */
+}
+
+/* Workers that hang, or do not end in time, are killed. */
+static void
+watchdog(struct supervisor *sup)
+{
+	int64_t now = clock_mono_us();
+
+	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
+		struct child *child = &sup->children[slot];
+		int64_t beat = (int64_t)atomic_load(
+		    &sup->board->rows[slot].heartbeat_us);
+		bool late = child->kill_at_us != 0 && now > child->kill_at_us;
+
+		if (child->pid == 0 || (!late && now - beat < HANG_US))
+			continue;
+		log_error("worker %d %s: killed", (int)child->pid,
+		    late ? "does not end" : "does not answer");
+		(void)kill(child->pid, SIGKILL); /* not reaped: it exists */
+		atomic_store(&sup->board->rows[slot].heartbeat_us,
+		    (unsigned long long)now);
+	}
+}
+
+static void
+reload_begin(struct supervisor *sup)
+{
+	struct config *fresh = NULL;
+	struct buf problems;
+
+	buf_init(&problems, 64 * 1024);
+	if (sup->reload_at_us != 0) {
+		log_warn("a reload is already running");
+	} else if (config_load(sup->config->path, &problems, &fresh) != OK) {
+		log_error("reload refused, the old settings stay: %s",
+		    buf_str(&problems));
+	} else {
+		log_info("reload: starting new workers");
+		sup->config_old = sup->config;
+		sup->config = fresh;
+		sup->generation++;
+		sup->backoff_us = 0;
+		sup->spawn_after_us = 0;
+		sup->reload_at_us = clock_mono_us();
+		log_setup((enum log_level)fresh->log_level, "supervisor");
+	}
+	buf_fini(&problems);
+}
+
+static bool
+old_ones_left(const struct supervisor *sup)
+{
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (sup->children[i].pid != 0 &&
+		    sup->children[i].generation != sup->generation)
+			return true;
+	}
+	return false;
+}
+
+/* New settings with which no worker starts are as bad as a bad file. */
+static void
+reload_undo(struct supervisor *sup)
+{
+	log_error("reload failed: new workers do not start; "
+		  "the old settings stay");
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		struct child *child = &sup->children[i];
+
+		if (child->pid != 0 && child->generation == sup->generation)
+			ask_to_end(sup, i, SIGTERM);
+		else if (child->pid != 0)
+			child->generation = sup->generation + 1;
+	}
+	sup->generation++;
+	config_free(sup->config);
+	sup->config = sup->config_old;
+	sup->config_old = NULL;
+	sup->reload_at_us = 0;
+	sup->spawn_after_us = 0;
+}
+
+static void
+reload_continue(struct supervisor *sup)
+{
+	if (sup->reload_at_us == 0)
+		return;
+	if (serving(sup, true) >= worker_target(sup->config)) {
+		for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+			if (sup->children[i].generation != sup->generation)
+				ask_to_end(sup, i, SIGUSR2);
+		}
+	} else if (clock_mono_us() > sup->reload_at_us + READY_WAIT_US) {
+		reload_undo(sup);
+		return;
+	}
+	if (old_ones_left(sup))
+		return;
+	config_free(sup->config_old); /* its last reader has ended */
+	sup->config_old = NULL;
+	sup->reload_at_us = 0;
+	log_info("reload done");
+}
+
+static void
+stop_begin(struct supervisor *sup)
+{
+	log_info("stopping: workers finish what they have");
+	sup->stopping = true;
+}
+
+static bool
+stop_continue(struct supervisor *sup)
+{
+	bool left = false;
+
+	if (!sup->stopping)
+		return true;
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		ask_to_end(sup, i, SIGTERM);
+		left = left || sup->children[i].pid != 0;
+	}
+	return left;
+}
+
+static void
+supervise(struct supervisor *sup, const sigset_t *signals)
+{
+	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
+
+	do {
+		int caught = sigtimedwait(signals, NULL, &tick);
+
+		if (caught == SIGTERM || caught == SIGINT)
+			stop_begin(sup);
+		else if (caught == SIGHUP && !sup->stopping)
+			reload_begin(sup);
+		reap(sup);
+		fill_up(sup);
+		reload_continue(sup);
+		watchdog(sup);
+	} while (stop_continue(sup));
+}
+
+static void
+block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Each stream costs two descriptors, of nginx and of the provider. */
+static void
+raise_descriptor_limit(const struct config *config)
+{
+	rlim_t wanted = (rlim_t)config->connections_max * 2 + 256;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	if (limit.rlim_max < wanted && geteuid() == 0)
+		limit.rlim_max = wanted;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn_errno("RLIMIT_NOFILE");
+}
+
+static enum err
+open_all(struct supervisor *sup)
+{
+	const struct config *config = sup->config;
+	enum err err;
+
+	err = listener_open(config->socket, config->socket_group,
+	    &sup->listen_fd);
+	if (err != OK)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+		sup->handover) != 0) {
+		log_warn_errno("socketpair");
+		return ERR_SYSTEM;
+	}
+	sup->board = scoreboard_map(config->spool_dir,
+	    (size_t)config->streams_max);
+	if (sup->board == NULL) {
+		log_warn_errno("SPOOL_DIR: cannot keep calls in hand under %s",
+		    config->spool_dir);
+		return ERR_SYSTEM;
+	}
+	return OK;
+}
+
+static void
+close_all(struct supervisor *sup)
+{
+	if (sup->listen_fd >= 0)
+		(void)close(sup->listen_fd); /* the process ends */
+	scoreboard_unmap(sup->board);
+	config_free(sup->config_old);
+	config_free(sup->config);
+}
+
+int
+supervisor_run(struct config *config)
+{
+	struct supervisor sup = { .config = config, .listen_fd = -1 };
+	sigset_t signals;
+
+	log_setup((enum log_level)config->log_level, "supervisor");
+	raise_descriptor_limit(config);
+	if (open_all(&sup) != OK) {
+		close_all(&sup);
+		return 1;
+	}
+	block_signals(&signals);
+	log_info("minuted serves %s", config->socket);
+	fill_up(&sup);
+	supervise(&sup, &signals);
+	(void)unlink(config->socket); /* nobody serves it any more */
+	log_info("minuted has ended");
+	close_all(&sup);
+	return sup.exit_code;
+}

@@ -1,0 +1,310 @@
+"""test_lifecycle.py - workers that die, reloads, restarts, a database that is
+away: what is lost is only what was in the hands of the dead."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import chat_body, flow
+from instance import Postgres, wait_until
+
+HANDS = 20  # clients at once
+
+
+class Load:
+    """HANDS clients that ask again and again, until stop()."""
+
+    def __init__(self, instance, user, prompt="chunks=3 delay=0.01"):
+        self.instance = instance
+        self.user = user
+        self.prompt = prompt
+        self.done = []  # (began, ended, Flow)
+        self.stopping = False
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
+        self.thread.start()
+
+    async def run(self):
+        await asyncio.gather(*(self.hand(n) for n in range(HANDS)))
+
+    async def hand(self, number):
+        body = chat_body(self.prompt, stream=number % 2 == 0)
+        while not self.stopping:
+            began = time.monotonic()
+            result = await flow(self.instance.port, self.user.token, body, 15)
+            self.done.append((began, time.monotonic(), result))
+            if not result.done:
+                await asyncio.sleep(0.01)
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
+
+    def finished(self):
+        return [r for _, _, r in self.done if r.done and not r.error]
+
+    def failed(self):
+        return [d for d in self.done if not d[2].done or d[2].error]
+
+
+def statuses(instance):
+    """Records by status, once none is running."""
+    def counts():
+        rows = instance.psql("select status, count(*) from minuted.calls group by 1")
+        found = {status: int(count) for status, count in rows}
+        return None if "running" in found else found
+    return wait_until(counts, 15)
+
+
+def check_ledger(instance, load):
+    """Every finished answer has its record; what is recorded beyond them was
+    in the hands of a request that failed."""
+    counts = statuses(instance)
+    ids = {r.call_id for r in load.finished()}
+    rows = instance.psql("select id from minuted.calls where status = 'completed'")
+    recorded = {row[0] for row in rows}
+    assert ids <= recorded
+    assert len(recorded - ids) <= len(load.failed())
+    assert sum(counts.values()) <= len(load.done)
+    return counts
+
+
+def test_killed_workers_lose_only_what_is_in_their_hands(make_instance):
+    instance = make_instance()
+    load = Load(instance, instance.user())
+    kills = []
+    for _ in range(10):
+        time.sleep(0.4)
+        victims = wait_until(lambda: len(w := instance.workers()) == 2 and w)
+        os.kill(random.choice(victims), signal.SIGKILL)
+        kills.append(time.monotonic())
+    time.sleep(0.4)
+    load.stop()
+    assert len(load.finished()) > 200
+    check_ledger(instance, load)
+    failed = load.failed()
+    assert len(failed) <= 10 * HANDS
+    for began, ended, result in failed:
+        assert any(began - 0.2 <= kill <= ended for kill in kills), vars(result)
+
+
+def test_a_dead_worker_is_replaced_within_100_ms(make_instance):
+    instance = make_instance()
+    for _ in range(3):
+        old = instance.workers()
+        os.kill(old[0], signal.SIGKILL)
+        killed = time.monotonic()
+        wait_until(lambda: len(set(instance.workers()) - {old[0]}) == 2, every=0.001)
+        assert time.monotonic() - killed < 0.1
+        time.sleep(0.3)
+
+
+def test_the_calls_of_a_dead_worker_end_as_interrupted(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=9 stall=2") as stream:
+        events = stream.events()
+        texts = [next(events).data, next(events).data]
+        for pid in instance.workers():
+            os.kill(pid, signal.SIGKILL)
+        texts += [event.data for event in events]
+    assert "[DONE]" not in texts
+    instance.wait_healthy()
+    record = wait_until(lambda: (r := user.call(stream))["status"] != "running" and r)
+    assert record["status"] == "interrupted"
+    assert "word0 word1" in json.dumps(record)
+
+
+def test_a_crash_loop_backs_off_and_heals(make_instance):
+    instance = make_instance()
+    kills = 0
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        for pid in instance.workers():
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        time.sleep(0.01)
+    assert kills < 60
+    instance.wait_healthy()
+    assert instance.user().chat().status == 200
+
+
+def test_reloads_lose_no_request(make_instance):
+    instance = make_instance()
+    load = Load(instance, instance.user())
+    for _ in range(5):
+        time.sleep(0.6)
+        old = set(instance.workers())
+        instance.reload()
+        wait_until(lambda: not old & set(instance.workers()))
+    load.stop()
+    assert load.failed() == []
+    counts = check_ledger(instance, load)
+    assert counts == {"completed": len(load.done)}
+
+
+def test_a_reload_takes_the_new_settings(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    assert user.chat("x" * 5000).status == 200
+    instance.settings["BODY_MAX"] = "4k"
+    instance.write_settings()
+    instance.reload()
+    wait_until(lambda: user.chat("x" * 5000).status == 413)
+
+
+def test_a_reload_with_bad_settings_keeps_the_old(make_instance):
+    instance = make_instance()
+    instance.settings["THREADS"] = "many"
+    instance.write_settings()
+    workers = instance.workers()
+    instance.reload()
+    wait_until(lambda: "THREADS" in instance.log())
+    assert instance.workers() == workers
+    assert instance.http.get("/health").status == 200
+
+
+def test_a_stream_outlives_the_reload(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=20 delay=0.1") as stream:
+        events = stream.events()
+        next(events)
+        instance.reload()
+        assert [event.data for event in events][-1] == "[DONE]"
+
+
+def test_sigterm_drains(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=20 delay=0.1") as stream:
+        events = stream.events()
+        next(events)
+        instance.process.terminate()
+        assert [event.data for event in events][-1] == "[DONE]"
+    assert instance.process.wait(10) == 0
+    instance.start_minuted()
+    instance.wait_healthy()
+    assert user.call(stream)["status"] == "completed"
+
+
+def test_the_drain_has_a_deadline_and_an_honest_end(make_instance):
+    instance = make_instance(env={"DRAIN_TIMEOUT": "1s"})
+    user = instance.user()
+    with user.chat_stream("chunks=2 stall=1") as stream:
+        events = stream.events()
+        next(events)
+        began = time.monotonic()
+        instance.process.terminate()
+        rest = [event.data for event in events]
+    assert "[DONE]" not in rest
+    assert instance.process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    instance.start_minuted()
+    instance.wait_healthy()
+    assert user.call(stream)["status"] in ("failed", "interrupted")
+
+
+def test_workers_do_not_outlive_the_supervisor(make_instance):
+    instance = make_instance()
+    workers = instance.workers()
+    instance.process.kill()
+    instance.process.wait()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+    instance.start_minuted()
+    instance.wait_healthy()
+
+
+def test_nginx_reloads_lose_no_request(make_instance):
+    instance = make_instance()
+    load = Load(instance, instance.user())
+    for _ in range(5):
+        time.sleep(0.3)
+        instance.nginx.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    load.stop()
+    assert load.failed() == []
+
+
+@pytest.fixture
+def cluster():
+    cluster = Postgres()
+    yield cluster
+    cluster.remove()
+
+
+def test_no_database_at_start_is_503_and_heals(make_instance, cluster):
+    instance = make_instance(start=False, cluster=cluster).prepare()
+    cluster.stop()
+    instance.start_minuted()
+    instance.start_nginx()
+    got = wait_until(lambda: (g := instance.http.get("/health")).status == 503 and g)
+    wait_until(lambda: instance.http.get("/health").headers["Content-Type"] == "application/json")
+    got = instance.http.get("/health").json()
+    assert got["status"] == "error" and got["error"]["database"]["status"] == "down"
+    assert instance.http.post("/auth/login", {"email": "a@b.c", "password": "12345678"}
+                              ).status == 503
+    workers = instance.workers()
+    cluster.start()
+    instance.wait_healthy(5)
+    assert instance.workers() == workers
+    assert instance.user().chat().status == 200
+
+
+def test_a_database_that_restarts_is_found_again(make_instance, cluster):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    for mode in ("fast", "immediate"):
+        cluster.stop(mode)
+        wait_until(lambda: instance.http.get("/health").status == 503)
+        cluster.start()
+        instance.wait_healthy(5)
+        assert wait_until(lambda: (g := user.chat()).status == 200 and g)
+    assert instance.process.poll() is None
+
+
+def test_a_schema_that_is_missing_ends_the_start(make_instance):
+    instance = make_instance()
+    instance.stop_minuted()
+    instance.psql("drop schema minuted cascade")
+    got = instance.command("serve")
+    assert got.returncode == 1
+    assert "minuted migrate" in got.stderr
+    assert len(got.stderr.strip().splitlines()) == 1
+    assert instance.command("migrate").returncode == 0
+
+
+def test_migrating_twice_is_harmless(make_instance):
+    instance = make_instance()
+    assert instance.command("migrate").returncode == 0
+
+
+def test_a_disabled_user_is_out_on_every_worker_within_5_s(instance):
+    user = instance.user()
+    key = user.post("/api/apikeys", {"name": "k"}).json()["key"]
+    instance.secrets.append(key)
+    clients = [user, instance.http.as_user(key)]
+    for client in clients:
+        assert all(client.get("/auth/profile").status == 200 for _ in range(10))
+    assert instance.command("user", "disable", user.email).returncode == 0
+    for client in clients:
+        wait_until(lambda: client.get("/auth/profile").status == 401, 5)
+    time.sleep(0.1)
+    for client in clients:
+        assert all(client.get("/auth/profile").status == 401 for _ in range(20))
+
+
+def test_the_socket_is_for_nginx_only(instance):
+    path = instance.settings["SOCKET"]
+    assert os.stat(path).st_mode & 0o777 == 0o660
+    if os.geteuid() == 0:
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+        got = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                              "/usr/bin/python3", "-c", code], stderr=subprocess.PIPE, text=True)
+        assert "PermissionError" in got.stderr

@@ -1,0 +1,291 @@
+/*
+ * test_limit.c - limits hold whatever the number of takers, and whoever dies.
+ */
+#include "limit/limit.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#define HOUR_MS 3600000
+#define TAKERS 8
+#define TRIES 2000
+#define MAX 5000
+
+static void
+wait_ms(long ms)
+{
+	struct timespec pause = { .tv_nsec = ms * 1000000 };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+Test(limit, n_allowed_means_n_pass)
+{
+	struct limits *limits = limits_map(100);
+	struct limit_state state;
+
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(limit_take(limits, "a", 1, 3, HOUR_MS, &state),
+		    OK);
+		cr_expect_eq(state.limit, 3);
+		cr_expect_eq(state.remaining, 2 - i);
+		cr_expect_leq(state.reset_s, 3600);
+		cr_expect_geq(state.reset_s, 3599);
+	}
+	cr_expect_eq(limit_take(limits, "a", 1, 3, HOUR_MS, &state),
+	    ERR_LIMIT);
+	cr_expect_eq(state.remaining, 0);
+	cr_expect_eq(limit_take(limits, "b", 1, 3, HOUR_MS, NULL), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, what_does_not_fit_takes_nothing)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(limit_take(limits, "a", 7, 10, HOUR_MS, NULL), OK);
+	cr_expect_eq(limit_take(limits, "a", 4, 10, HOUR_MS, NULL), ERR_LIMIT);
+	cr_expect_eq(limit_take(limits, "a", 3, 10, HOUR_MS, NULL), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, a_window_ends)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(limit_take(limits, "a", 1, 1, 50, NULL), OK);
+	cr_expect_eq(limit_take(limits, "a", 1, 1, 50, NULL), ERR_LIMIT);
+	wait_ms(60);
+	cr_expect_eq(limit_take(limits, "a", 1, 1, 50, NULL), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, looking_takes_nothing)
+{
+	struct limits *limits = limits_map(100);
+	struct limit_state state;
+
+	cr_expect_eq(limit_look(limits, "a", 1, HOUR_MS, &state), OK);
+	cr_expect_eq(state.remaining, 1);
+	cr_expect_eq(limit_take(limits, "a", 1, 1, HOUR_MS, NULL), OK);
+	cr_expect_eq(limit_look(limits, "a", 1, HOUR_MS, &state), ERR_LIMIT);
+	limit_forget(limits, "a");
+	cr_expect_eq(limit_look(limits, "a", 1, HOUR_MS, NULL), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, what_is_known_afterwards_counts_over_the_limit)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(limit_add(limits, "a", 500, HOUR_MS), OK);
+	cr_expect_eq(limit_take(limits, "a", 1, 400, HOUR_MS, NULL),
+	    ERR_LIMIT);
+	cr_expect_eq(limit_take(limits, "a", 1, 501, HOUR_MS, NULL), OK);
+	cr_expect_eq(limit_add(limits, "a", INT64_MAX, HOUR_MS), OK);
+	cr_expect_eq(limit_look(limits, "a", INT64_MAX, HOUR_MS, NULL),
+	    ERR_LIMIT);
+	limits_unmap(limits);
+}
+
+Test(limit, a_long_name_is_refused)
+{
+	struct limits *limits = limits_map(100);
+	char name[LIMIT_NAME_MAX + 2];
+
+	memset(name, 'x', sizeof(name));
+	name[LIMIT_NAME_MAX + 1] = '\0';
+	cr_expect_eq(limit_take(limits, name, 1, 1, 1, NULL), ERR_BUG);
+	name[LIMIT_NAME_MAX] = '\0';
+	cr_expect_eq(limit_take(limits, name, 1, 1, 1, NULL), OK);
+	limits_unmap(limits);
+}
+
+/* Takes with new names until there is no place; how many had one. */
+static int
+fill(struct limits *limits, int64_t window_ms)
+{
+	char name[32];
+	int taken = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "name %d", i);
+		taken += limit_take(limits, name, 1, 1, window_ms, NULL) == OK;
+	}
+	return taken;
+}
+
+Test(limit, a_full_table_is_busy_and_never_forgets)
+{
+	struct limits *limits = limits_map(256);
+	char name[32];
+
+	cr_assert_eq(limit_take(limits, "first", 1, 1, HOUR_MS, NULL), OK);
+	cr_expect_leq(fill(limits, HOUR_MS), 64 * 5);
+	for (int i = 2000; i < 2100; i++) {
+		(void)snprintf(name, sizeof(name), "name %d", i);
+		cr_expect_eq(limit_take(limits, name, 1, 1, HOUR_MS, NULL),
+		    ERR_BUSY);
+	}
+	cr_expect_eq(limit_take(limits, "first", 1, 1, HOUR_MS, NULL),
+	    ERR_LIMIT);
+	limits_unmap(limits);
+}
+
+Test(limit, places_are_used_again_after_their_window)
+{
+	struct limits *limits = limits_map(4096);
+
+	cr_expect_eq(fill(limits, 100), 2000);
+	wait_ms(120);
+	cr_expect_eq(fill(limits, 100), 2000);
+	limits_unmap(limits);
+}
+
+struct taker {
+	struct limits *limits;
+	atomic_int *taken;
+};
+
+static void *
+take_many(void *arg)
+{
+	struct taker *taker = arg;
+
+	for (int i = 0; i < TRIES; i++)
+		if (limit_take(taker->limits, "shared", 1, MAX, HOUR_MS,
+			NULL) == OK)
+			atomic_fetch_add(taker->taken, 1);
+	return NULL;
+}
+
+Test(limit, threads_share_a_limit_exactly)
+{
+	struct taker taker = { .limits = limits_map(100) };
+	atomic_int taken = 0;
+	pthread_t threads[TAKERS];
+
+	taker.taken = &taken;
+	for (int i = 0; i < TAKERS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, take_many,
+		                 &taker),
+		    0);
+	for (int i = 0; i < TAKERS; i++)
+		(void)pthread_join(threads[i], NULL);
+	cr_expect_eq(atomic_load(&taken), MAX);
+	limits_unmap(taker.limits);
+}
+
+static atomic_int *
+shared_count(void)
+{
+	atomic_int *count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(count, MAP_FAILED);
+	return count;
+}
+
+static pid_t
+start_taker(struct taker *taker)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)take_many(taker);
+		_exit(0);
+	}
+	return pid;
+}
+
+Test(limit, processes_share_a_limit_exactly)
+{
+	struct taker taker = { .limits = limits_map(100),
+		.taken = shared_count() };
+	pid_t pids[4];
+
+	for (int i = 0; i < 4; i++)
+		pids[i] = start_taker(&taker);
+	for (int i = 0; i < 4; i++)
+		(void)waitpid(pids[i], NULL, 0);
+	cr_expect_eq(atomic_load(taker.taken), MAX);
+	limits_unmap(taker.limits);
+}
+
+Test(limit, a_taker_that_is_killed_locks_nobody_out)
+{
+	struct limits *limits = limits_map(10);
+
+	for (int round = 0; round < 50; round++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			for (;;)
+				(void)!limit_add(limits, "a", 1, HOUR_MS);
+		wait_ms(1 + round % 3);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		cr_assert_eq(limit_add(limits, "a", 1, HOUR_MS), OK);
+	}
+	limits_unmap(limits);
+}
+
+static enum err
+hold(struct limits *limits, int owner, int64_t amount, int64_t taken)
+{
+	return limit_hold(limits,
+	    &(struct limit_hold){ .name = "h",
+	        .owner = owner,
+	        .amount = amount,
+	        .max = 10,
+	        .taken = taken });
+}
+
+Test(limit, what_is_held_is_given_back)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(hold(limits, 1, 6, 0), OK);
+	cr_expect_eq(hold(limits, 2, 5, 0), ERR_LIMIT);
+	cr_expect_eq(hold(limits, 2, 4, 0), OK);
+	cr_expect_eq(limit_held(limits, "h"), 10);
+	limit_release(limits, "h", 1, 5);
+	cr_expect_eq(limit_held(limits, "h"), 5);
+	limit_release(limits, "h", 1, 500);
+	cr_expect_eq(limit_held(limits, "h"), 4);
+	limit_release(limits, "h", 3, 1);
+	cr_expect_eq(limit_held(limits, "h"), 4);
+	limits_unmap(limits);
+}
+
+Test(limit, a_dead_owner_holds_nothing)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(hold(limits, 1, 6, 0), OK);
+	cr_expect_eq(hold(limits, 2, 4, 0), OK);
+	limit_release_owner(limits, 1);
+	cr_expect_eq(limit_held(limits, "h"), 4);
+	cr_expect_eq(hold(limits, 2, 6, 0), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, what_is_spent_leaves_less_to_hold)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(hold(limits, 1, 3, 7), OK);
+	cr_expect_eq(hold(limits, 1, 1, 7), ERR_LIMIT);
+	cr_expect_eq(hold(limits, 1, 0, 11), ERR_LIMIT);
+	cr_expect_eq(hold(limits, 1, -1, 0), ERR_BUG);
+	limits_unmap(limits);
+}

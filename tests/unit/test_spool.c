@@ -1,0 +1,388 @@
+/*
+ * test_spool.c - records on the local disk: slots, ceilings, failing disks.
+ *
+ * This program's own fdatasync() and fsync() stand in for the disk.
+ */
+#include "journal/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "journal/segment.h"
+
+#define MIB ((uint64_t)1024 * 1024)
+
+static char dir[64];
+static int failing_syncs; /* the next so many fail with EIO */
+
+int
+fdatasync(int fd)
+{
+	if (failing_syncs > 0) {
+		failing_syncs--;
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void
+start(void)
+{
+	(void)snprintf(dir, sizeof(dir), "/tmp/minuted-spool-XXXXXX");
+	cr_assert_not_null(mkdtemp(dir));
+	failing_syncs = 0;
+}
+
+static int
+unlink_it(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static void
+stop(void)
+{
+	(void)nftw(dir, unlink_it, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(spool, .init = start, .fini = stop);
+
+static struct spool *
+open_slot(int slot, uint64_t max)
+{
+	struct spool *spool = NULL;
+
+	cr_assert_eq(spool_open(&(struct spool_options){ .dir = dir,
+	                            .slot = slot,
+	                            .bytes_max = max },
+	                 &spool),
+	    OK);
+	return spool;
+}
+
+static enum err
+append(struct spool *spool, uint8_t number, size_t count)
+{
+	struct record_view records[8];
+
+	for (size_t i = 0; i < count; i++)
+		records[i] = (struct record_view){ .kind = RECORD_CALL,
+			.id = { { number++ } },
+			.line = "line\n",
+			.len = 5 };
+	return spool_append(spool, records, count);
+}
+
+static enum err
+add(void *arg, const struct record_view *record)
+{
+	char *seen = arg;
+
+	seen[strlen(seen)] = (char)('a' + record->id.bytes[0]);
+	return OK;
+}
+
+/* Delivers and removes everything; the records in order, as letters. */
+static void
+expect_delivered(struct spool *spool, const char *letters)
+{
+	char seen[64] = "";
+	const struct segment_visitor visitor = { .record = add, .arg = seen };
+	struct segment_report report;
+	char name[SLOT_NAME_SIZE];
+
+	spool_seal(spool);
+	while (spool_oldest(spool, name) == OK) {
+		cr_assert_eq(segment_read(spool_dir_fd(spool), name, &visitor,
+		                 &report),
+		    OK);
+		cr_assert_eq(spool_remove(spool, name), OK);
+	}
+	cr_expect_str_eq(seen, letters);
+	cr_expect(spool_is_empty(spool));
+}
+
+Test(spool, groups_come_back_in_order)
+{
+	struct spool *spool = open_slot(0, MIB);
+	char name[SLOT_NAME_SIZE];
+
+	cr_expect(spool_is_empty(spool));
+	cr_expect_eq(append(spool, 0, 3), OK);
+	cr_expect_not(spool_is_empty(spool));
+	cr_expect_eq(spool_oldest(spool, name), ERR_MISSING, "being written");
+	spool_seal(spool);
+	cr_expect_eq(append(spool, 3, 1), OK);
+	cr_expect_eq(append(spool, 4, 2), OK);
+	expect_delivered(spool, "abcdef");
+	cr_expect_eq(spool_bytes(spool), 0);
+	spool_close(spool);
+}
+
+Test(spool, a_restart_finds_what_was_left)
+{
+	struct spool *spool = open_slot(0, MIB);
+
+	cr_expect_eq(append(spool, 0, 2), OK);
+	spool_close(spool);
+	spool = open_slot(0, MIB);
+	cr_expect_gt(spool_bytes(spool), 0);
+	cr_expect_eq(append(spool, 2, 1), OK);
+	expect_delivered(spool, "abc");
+	spool_close(spool);
+}
+
+Test(spool, a_slot_has_one_owner)
+{
+	struct spool *spool = open_slot(3, MIB);
+	struct spool *other = NULL;
+
+	cr_expect_eq(spool_open(&(struct spool_options){ .dir = dir,
+	                            .slot = 3,
+	                            .bytes_max = MIB },
+	                 &other),
+	    ERR_CONFLICT);
+	cr_expect_null(other);
+	spool_close(spool);
+	spool_close(open_slot(3, MIB));
+	spool_close(NULL);
+}
+
+Test(spool, a_full_one_takes_nothing_and_keeps_what_it_has)
+{
+	struct spool *spool = open_slot(0, 330);
+
+	cr_expect_eq(append(spool, 0, 3), OK);
+	cr_expect(spool_has_place(spool));
+	cr_expect_eq(append(spool, 3, 3), OK);
+	cr_expect_not(spool_has_place(spool), "the reserve is reached first");
+	cr_expect_eq(append(spool, 6, 3), ERR_BUSY);
+	cr_expect_not(spool_is_failing(spool));
+	expect_delivered(spool, "abcdef");
+	cr_expect(spool_has_place(spool));
+	cr_expect_eq(append(spool, 6, 3), OK);
+	spool_close(spool);
+}
+
+Test(spool, the_ceiling_holds_for_all_slots_together)
+{
+	struct spool *one = open_slot(1, 400);
+	struct spool *two;
+	size_t moved = 0;
+
+	cr_expect_eq(append(one, 0, 8), OK);
+	two = open_slot(2, 400);
+	cr_expect_eq(append(two, 0, 1), ERR_BUSY);
+	expect_delivered(one, "abcdefgh");
+	cr_expect_eq(spool_adopt(two, &moved), OK);
+	cr_expect_eq(append(two, 0, 1), OK);
+	spool_close(one);
+	spool_close(two);
+}
+
+Test(spool, what_dead_workers_left_is_adopted)
+{
+	struct spool *dead = open_slot(1, MIB);
+	struct spool *living = open_slot(2, MIB);
+	struct spool *spool;
+	size_t moved = 0;
+
+	cr_expect_eq(append(dead, 0, 2), OK);
+	spool_close(dead);
+	cr_expect_eq(append(living, 5, 1), OK);
+	spool = open_slot(3, MIB);
+	expect_delivered(spool, "ab");
+	cr_expect_eq(spool_adopt(spool, &moved), OK);
+	cr_expect_eq(moved, 0);
+	expect_delivered(living, "f");
+	spool_close(living);
+	spool_close(spool);
+}
+
+Test(spool, a_failed_fsync_seals_the_segment_for_good)
+{
+	struct spool *spool = open_slot(0, MIB);
+	char sealed[SLOT_NAME_SIZE];
+	char name[SLOT_NAME_SIZE];
+
+	cr_expect_eq(append(spool, 0, 1), OK);
+	failing_syncs = 1;
+	cr_expect_eq(append(spool, 1, 1), OK, "in a new segment");
+	cr_expect_eq(failing_syncs, 0);
+	cr_expect_not(spool_is_failing(spool));
+	cr_assert_eq(spool_oldest(spool, sealed), OK, "the old one");
+	cr_expect_eq(append(spool, 2, 1), OK);
+	cr_assert_eq(spool_oldest(spool, name), OK);
+	cr_expect_str_eq(name, sealed);
+	expect_delivered(spool, "abc");
+	spool_close(spool);
+}
+
+Test(spool, a_disk_that_fails_twice_acknowledges_nothing)
+{
+	struct spool *spool = open_slot(0, MIB);
+
+	cr_expect_eq(append(spool, 0, 1), OK);
+	failing_syncs = 2;
+	cr_expect_eq(append(spool, 1, 1), ERR_SYSTEM);
+	cr_expect(spool_is_failing(spool));
+	cr_expect_not(spool_has_place(spool));
+	cr_expect_eq(append(spool, 1, 1), ERR_SYSTEM, "until it was probed");
+	cr_expect_eq(spool_probe(spool), OK);
+	cr_expect(spool_has_place(spool));
+	cr_expect_eq(append(spool, 2, 1), OK);
+	expect_delivered(spool, "ac");
+	spool_close(spool);
+}
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(spool, a_full_disk_leaves_no_half_record)
+{
+	struct spool *spool;
+
+	(void)signal(SIGXFSZ, SIG_IGN); /* write() fails instead */
+	spool = open_slot(0, MIB);
+	cr_expect_eq(append(spool, 0, 1), OK);
+	limit_files(100);
+	cr_expect_eq(append(spool, 1, 2), ERR_SYSTEM);
+	cr_expect(spool_is_failing(spool));
+	cr_expect_eq(spool_probe(spool), ERR_SYSTEM);
+	limit_files(RLIM_INFINITY);
+	cr_expect_eq(spool_probe(spool), OK);
+	cr_expect_eq(append(spool, 3, 1), OK);
+	expect_delivered(spool, "ad");
+	spool_close(spool);
+}
+
+/* Leaves a segment with a header of a version that is to come. */
+static void
+leave_newer(const char *slot)
+{
+	struct buf head;
+	char path[256];
+	FILE *file;
+	uint32_t crc = 0xffffffff;
+
+	buf_init(&head, 100);
+	segment_add_header(&head, &(struct uuid){ { 1 } });
+	head.data[8]++;
+	for (int i = 0; i < 36 * 8; i++) {
+		uint32_t bit = (uint32_t)(head.data[i / 8] >> i % 8) & 1;
+
+		crc = crc >> 1 ^ ((crc ^ bit) & 1 ? 0x82f63b78 : 0);
+	}
+	for (int i = 0; i < 4; i++)
+		head.data[36 + i] = (char)(~crc >> 8 * i);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, slot);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/%s/newer.spool", dir, slot);
+	file = fopen(path, "w");
+	cr_assert_not_null(file);
+	cr_assert_eq(fwrite(head.data, 1, head.len, file), head.len);
+	(void)fclose(file);
+	buf_fini(&head);
+}
+
+Test(spool, a_newer_version_is_refused_and_stays)
+{
+	struct spool *spool = NULL;
+	char path[256];
+
+	leave_newer("0");
+	cr_expect_eq(spool_open(&(struct spool_options){ .dir = dir,
+	                            .slot = 0,
+	                            .bytes_max = MIB },
+	                 &spool),
+	    ERR_INPUT);
+	spool = open_slot(1, MIB); /* does not adopt it either */
+	cr_expect(spool_is_empty(spool));
+	spool_close(spool);
+	(void)snprintf(path, sizeof(path), "%s/0/newer.spool", dir);
+	cr_expect_eq(access(path, F_OK), 0);
+}
+
+Test(spool, a_directory_that_cannot_be_is_said_so)
+{
+	struct spool *spool = NULL;
+
+	cr_expect_eq(spool_open(&(struct spool_options){
+	                            .dir = "/nonexistent/spool",
+	                            .bytes_max = MIB },
+	                 &spool),
+	    ERR_SYSTEM);
+	cr_expect_eq(spool_open(&(struct spool_options){ .dir = "/dev/null",
+	                            .bytes_max = MIB },
+	                 &spool),
+	    ERR_SYSTEM);
+	cr_expect_null(spool);
+}
+
+Test(spool, a_writer_killed_at_any_moment_loses_nothing_acknowledged)
+{
+	int64_t pause_us = 500;
+
+	for (int round = 0; round < 20; round++, pause_us += 700) {
+		uint8_t acked[2] = { 0, 0 };
+		char seen[4096] = "";
+		const struct segment_visitor visitor = { .record = add,
+			.arg = seen };
+		struct segment_report report;
+		char name[SLOT_NAME_SIZE];
+		struct spool *spool;
+		int fds[2];
+		pid_t pid;
+
+		cr_assert_eq(pipe(fds), 0);
+		pid = fork();
+		if (pid == 0) {
+			spool = open_slot(0, MIB);
+			for (uint8_t n = 1; n < 20; n++)
+				if (append(spool, n, 1) == OK)
+					(void)!write(fds[1], &n, 1);
+			_exit(0);
+		}
+		(void)close(fds[1]);
+		(void)usleep((useconds_t)pause_us);
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		while (read(fds[0], acked, 1) == 1)
+			acked[1] = acked[0];
+		(void)close(fds[0]);
+		spool = open_slot(0, MIB);
+		while (spool_oldest(spool, name) == OK) {
+			cr_assert_eq(segment_read(spool_dir_fd(spool), name,
+			                 &visitor, &report),
+			    OK);
+			cr_assert_eq(report.corrupt, 0);
+			cr_assert_eq(spool_remove(spool, name), OK);
+		}
+		cr_assert_geq(strlen(seen), acked[1]);
+		spool_close(spool);
+	}
+}
