@@ -17,6 +17,7 @@
 
 struct scoreboard; /* scoreboard.h */
 struct pool;       /* api/pool.h */
+struct after;      /* api/after.h */
 
 struct app {
 	const struct config *config;
@@ -27,6 +28,7 @@ struct app {
 	struct limits *limits;
 	struct pool *hash_pool;   /* runs ROUTE_HASHES */
 	struct pool *export_pool; /* runs ROUTE_EXPORTS */
+	struct after *after;      /* stores what model calls brought */
 	const struct scoreboard *scoreboard;
 	int64_t started_us;       /* monotonic, of the supervisor */
 };

@@ -27,7 +27,9 @@ struct page {
 	const struct page_order *order;
 	int64_t number;    /* from 1 */
 	const char *after; /* the id it comes after; NULL: counted by number */
-	const char *value; /* the sort value of that row; NULL without one */
+	/* the sort value of that row, one of both */
+	const char *time;
+	const char *text;
 	/* to bind */
 	const char *limit;  /* one more than asked for: is there a next page? */
 	const char *offset;

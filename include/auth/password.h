@@ -35,4 +35,7 @@ enum err password_verify(const char *password, size_t len, const char *hash)
 const char *password_refuse(const char *password, size_t len, size_t min,
     const char *email, const char *username);
 
+/* Of libargon2, which has no number of its own: that of the algorithm. */
+const char *password_library_version(void);
+
 #endif /* AUTH_PASSWORD_H */

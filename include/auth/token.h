@@ -46,4 +46,7 @@ enum err token_verify(const struct token_keys *keys, const char *token,
 /* Seconds that a token made now is good for; what clients get to see. */
 int64_t token_life_s(const struct token_keys *keys);
 
+/* The interface of libjwt that this is written for: it cannot be asked. */
+const char *token_library_version(void);
+
 #endif /* AUTH_TOKEN_H */

@@ -35,10 +35,10 @@ struct journal;
 
 /* what waits for the journal thread, at most: records, and bytes of lines */
 #define JOURNAL_QUEUE_RECORDS 50000
-#define JOURNAL_QUEUE_BYTES ((size_t)128 * 1024 * 1024)
+#define JOURNAL_QUEUE_BYTES   ((size_t)128 * 1024 * 1024)
 /* what is written at once; a group is never split */
 #define JOURNAL_BATCH_RECORDS 1000
-#define JOURNAL_BATCH_BYTES ((size_t)8 * 1024 * 1024)
+#define JOURNAL_BATCH_BYTES   ((size_t)8 * 1024 * 1024)
 /* PostgreSQL's time for a statement of a batch, at most */
 #define JOURNAL_TAKE_MS 2000
 /* a batch that takes longer than this: nothing new is let in */
@@ -60,8 +60,8 @@ void journal_stop(struct journal *journal);
  * at its ceiling, spool full or failing): the record stays the caller's.
  * Thread-safe.
  */
-enum err journal_submit(struct journal *journal, struct record *record)
-    MUST_CHECK;
+enum err journal_submit(struct journal *journal,
+    struct record *record) MUST_CHECK;
 
 /*
  * Many records (linked by next), all or nothing towards the client: they are

@@ -29,8 +29,8 @@
 #define RECORD_LINE_MAX ((size_t)64 * 1024 * 1024)
 
 enum record_kind {
-	RECORD_CALL = 1,  /* a call in any state, or an ingested LLM log */
-	RECORD_EVENT      /* an event log */
+	RECORD_CALL = 1, /* a call in any state, or an ingested LLM log */
+	RECORD_EVENT     /* an event log */
 };
 
 enum durable {
@@ -40,11 +40,11 @@ enum durable {
 };
 
 struct record {
-	struct record *next;  /* the journal's queue */
+	struct record *next; /* the journal's queue */
 	enum record_kind kind;
 	struct uuid id;
 	struct uuid user_id;
-	char *line;           /* one COPY line with its \n; owned, malloc */
+	char *line; /* one COPY line with its \n; owned, malloc */
 	size_t len;
 	int64_t queued_us;
 	/* Called once, by the journal thread, after the commit; may hand the
@@ -63,33 +63,33 @@ struct record_view {
 };
 
 /* calls.status */
-#define CALL_STATUS_RUNNING "running"
-#define CALL_STATUS_COMPLETED "completed"
-#define CALL_STATUS_FAILED "failed"
-#define CALL_STATUS_CANCELLED "cancelled"
+#define CALL_STATUS_RUNNING     "running"
+#define CALL_STATUS_COMPLETED   "completed"
+#define CALL_STATUS_FAILED      "failed"
+#define CALL_STATUS_CANCELLED   "cancelled"
 #define CALL_STATUS_INTERRUPTED "interrupted"
 
 /* A row of calls with its texts.  NULL and negative numbers are SQL null, as
  * are a time or HTTP status of 0 and an id of "". */
 struct call_row {
 	struct uuid id, user_id;
-	const char *key_id;       /* UUID text or NULL */
-	const char *kind;         /* "chat.completion", "playground",
+	const char *key_id; /* UUID text or NULL */
+	const char *kind;   /* "chat.completion", "playground",
 	                             "question", "prompt", "chat", "ingest" */
 	const char *provider, *model, *upstream_model;
 	const char *status;
 	int64_t prompt_tokens, completion_tokens, cached_tokens,
 	    reasoning_tokens;
-	bool estimated;           /* the tokens are our estimate */
-	int64_t cost_pico;        /* pico-dollars */
+	bool estimated;    /* the tokens are our estimate */
+	int64_t cost_pico; /* pico-dollars */
 	int64_t latency_us, first_token_us;
 	int64_t started_us, finished_us; /* wall clock */
-	int64_t http_status;      /* the provider's */
-	const char *error;        /* code, e.g. "upstream_timeout" */
+	int64_t http_status;             /* the provider's */
+	const char *error;               /* code, e.g. "upstream_timeout" */
 	const char *end_user, *environment, *source;
 	const char *chat_id, *session_id; /* UUID text or NULL */
 	const char *request_id;
-	const char *metadata;     /* JSON text or NULL */
+	const char *metadata;                     /* JSON text or NULL */
 	const char *request_text, *response_text; /* to call_texts */
 	bool stream;
 };
@@ -97,16 +97,16 @@ struct call_row {
 struct event_row {
 	struct uuid id, user_id;
 	const char *key_id;
-	const char *subject;   /* the client's user_id field */
+	const char *subject; /* the client's user_id field */
 	const char *level, *message, *metadata;
 	int64_t logged_us;
 };
 
 /* New records, owned by the caller until journal_submit().  ERR_MEMORY. */
-enum err record_call(const struct call_row *row, struct record **out)
-    MUST_CHECK;
-enum err record_event(const struct event_row *row, struct record **out)
-    MUST_CHECK;
+enum err record_call(const struct call_row *row,
+    struct record **out) MUST_CHECK;
+enum err record_event(const struct event_row *row,
+    struct record **out) MUST_CHECK;
 void record_free(struct record *record);
 
 #endif /* JOURNAL_RECORD_H */

@@ -31,7 +31,7 @@ void replay_init(struct replay *replay, struct db *db);
  * disk does not give back is renamed to .bad whole, and that is OK too.
  * ERR_INPUT: of a newer version.  ERR_SYSTEM, ERR_MEMORY.
  */
-enum err replay_segment(struct replay *replay, int dir_fd, const char *name)
-    MUST_CHECK;
+enum err replay_segment(struct replay *replay, int dir_fd,
+    const char *name) MUST_CHECK;
 
 #endif /* JOURNAL_REPLAY_H */

@@ -28,20 +28,20 @@
 #include "base/uuid.h"
 #include "journal/record.h"
 
-#define SEGMENT_FORMAT 1
+#define SEGMENT_FORMAT      1
 #define SEGMENT_HEADER_SIZE 40
 #define SEGMENT_RECORD_SIZE 36 /* of a record without its line */
-#define SEGMENT_SUFFIX ".spool"
+#define SEGMENT_SUFFIX      ".spool"
 
 /* Append a segment's header, a record. */
 void segment_add_header(struct buf *out, const struct uuid *id);
 void segment_add_record(struct buf *out, const struct record_view *record);
 
 struct segment_report {
-	uint64_t records;       /* good ones */
-	uint64_t corrupt;       /* places with bytes that are no record */
+	uint64_t records; /* good ones */
+	uint64_t corrupt; /* places with bytes that are no record */
 	uint64_t corrupt_bytes;
-	uint64_t torn_bytes;    /* at the end */
+	uint64_t torn_bytes; /* at the end */
 };
 
 struct segment_visitor {
@@ -60,12 +60,13 @@ struct segment_visitor {
  * what a visitor returned.
  */
 enum err segment_read(int dir_fd, const char *name,
-    const struct segment_visitor *visitor, struct segment_report *report) MUST_CHECK;
+    const struct segment_visitor *visitor,
+    struct segment_report *report) MUST_CHECK;
 
 /* The same over bytes in memory. */
 enum err segment_scan(const char *bytes, size_t len,
-    const struct segment_visitor *visitor, struct segment_report *report)
-    MUST_CHECK;
+    const struct segment_visitor *visitor,
+    struct segment_report *report) MUST_CHECK;
 
 /* Only looks at the header: ERR_INPUT when it is of a newer version. */
 enum err segment_check(int dir_fd, const char *name) MUST_CHECK;

@@ -13,12 +13,12 @@
 
 #include "base/err.h"
 
-#define SLOT_NAME_SIZE 64
-#define SLOT_LOCK "lock"
+#define SLOT_NAME_SIZE  64
+#define SLOT_LOCK       "lock"
 #define SLOT_BAD_SUFFIX ".bad"
 
 struct slot {
-	int dir_fd;  /* -1: not held */
+	int dir_fd; /* -1: not held */
 	int lock_fd;
 };
 

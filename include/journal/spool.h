@@ -38,8 +38,8 @@ struct spool_options {
  * another process holds it.  ERR_INPUT: it has a segment of a newer version,
  * which is left untouched.  ERR_SYSTEM: the disk.
  */
-enum err spool_open(const struct spool_options *options, struct spool **out)
-    MUST_CHECK;
+enum err spool_open(const struct spool_options *options,
+    struct spool **out) MUST_CHECK;
 void spool_close(struct spool *spool);
 
 /*
@@ -61,8 +61,8 @@ uint64_t spool_bytes(const struct spool *spool); /* of the whole directory */
 enum err spool_probe(struct spool *spool) MUST_CHECK;
 
 /* The oldest segment that is sealed.  ERR_MISSING when there is none. */
-enum err spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
-    MUST_CHECK;
+enum err spool_oldest(struct spool *spool,
+    char name[SLOT_NAME_SIZE]) MUST_CHECK;
 /* Is nothing being written and nothing waiting? */
 bool spool_is_empty(struct spool *spool);
 void spool_seal(struct spool *spool);

@@ -62,8 +62,8 @@ struct limit_hold {
 	int64_t max;
 	int64_t taken;
 };
-enum err limit_hold(struct limits *limits, const struct limit_hold *hold)
-    MUST_CHECK;
+enum err limit_hold(struct limits *limits,
+    const struct limit_hold *hold) MUST_CHECK;
 /* Gives back; more than is held gives back all. */
 void limit_release(struct limits *limits, const char *name, int owner,
     int64_t amount);

@@ -92,6 +92,7 @@ struct relay {
 	pthread_cond_t idle; /* nothing is left */
 	struct outlet *arrived, **arrived_end;
 	struct keeping *kept, **kept_end;
+	struct relay_task *tasks, **tasks_end;
 	bool woken; /* the eventfd was written */
 	bool cut_asked, stop_asked;
 	int event_fd;

@@ -25,6 +25,17 @@ enum err relay_new(const struct config *config, struct journal *journal,
 void relay_drain(struct relay *relay, int64_t deadline_us);
 void relay_free(struct relay *relay);
 
+/*
+ * Has task->run(task->arg) called in the relay's thread, soon; any thread.  The
+ * task is the caller's memory and not touched any more once run is called.
+ */
+struct relay_task {
+	struct relay_task *next;
+	void (*run)(void *arg);
+	void *arg;
+};
+void relay_post(struct relay *relay, struct relay_task *task);
+
 struct relay_stats {
 	uint64_t started, completed, failed, cancelled;
 	uint64_t open;

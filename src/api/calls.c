@@ -14,9 +14,9 @@
 #include "json/write.h"
 
 #define PAGE_DEFAULT 20
-#define PAGE_MAX 200
-#define Q_MAX 256
-#define MODEL_MAX 200
+#define PAGE_MAX     200
+#define Q_MAX        256
+#define MODEL_MAX    200
 
 static const char csv_header[] =
     "id,kind,provider,model,status,stream,prompt_tokens,completion_tokens,"
@@ -51,8 +51,8 @@ static void
 read_filters(struct http_request *req, struct problem_fields *bad,
     struct filters *filters)
 {
-	*filters = (struct filters){ .limit = PAGE_DEFAULT,
-		.format = formats[0] };
+	*filters =
+	    (struct filters){ .limit = PAGE_DEFAULT, .format = formats[0] };
 	query_int(req, bad, "limit", 1, PAGE_MAX, &filters->limit);
 	read_cursor(req, bad, filters);
 	query_string(req, bad, "model", MODEL_MAX, &filters->model);
@@ -83,8 +83,8 @@ query_calls(struct http_request *req, const struct filters *filters,
 			return ERR_MEMORY;
 	}
 	args[0] = req->who.user_text;
-	args[1] = arena_printf(req->arena, "%lld",
-	    (long long)filters->limit + 1);
+	args[1] =
+	    arena_printf(req->arena, "%lld", (long long)filters->limit + 1);
 	args[2] = filters->cursor;
 	args[3] = filters->model;
 	args[4] = filters->status;
@@ -94,8 +94,7 @@ query_calls(struct http_request *req, const struct filters *filters,
 	if (args[1] == NULL)
 		return ERR_MEMORY;
 	return db_query(req->db,
-	    wants(filters, "csv") ? DB_CALLS_ROWS : DB_CALLS_LIST, args,
-	    rows);
+	    wants(filters, "csv") ? DB_CALLS_ROWS : DB_CALLS_LIST, args, rows);
 }
 
 /* The objects as they come from PostgreSQL; metadata keeps the line ends that
@@ -200,8 +199,8 @@ calls_list(struct http_request *req)
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
 	err = query_calls(req, &filters, &rows);
-	handled = err == OK ? write_page(req, &filters, rows)
-			    : refuse(req, err);
+	handled =
+	    err == OK ? write_page(req, &filters, rows) : refuse(req, err);
 	rows_free(rows);
 	return handled;
 }

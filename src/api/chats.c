@@ -286,7 +286,8 @@ chats_list(struct http_request *req)
 		return problem_fields_reply(bad);
 	return reply_page(req, DB_CHATS_LIST,
 	    (const char *const[]){ req->who.user_text, active, order->name,
-		page.value, page.after, page.limit, page.offset, page.total },
+		page.time, page.text, page.after, page.limit, page.offset,
+		page.total },
 	    &page);
 }
 
@@ -325,7 +326,7 @@ chats_search(struct http_request *req)
 	if (pattern == NULL)
 		return problem_of(req, ERR_MEMORY);
 	return reply_page(req, DB_CHATS_SEARCH,
-	    (const char *const[]){ req->who.user_text, pattern, page.value,
+	    (const char *const[]){ req->who.user_text, pattern, page.time,
 		page.after, page.limit, page.offset, page.total },
 	    &page);
 }

@@ -28,8 +28,8 @@ request_of(struct call *call)
 	return outlet_request(call->outlet);
 }
 
-static void
-begin_stream(struct call *call)
+void
+gateway_begin(struct call *call)
 {
 	if (!call->stream || outlet_begun(call->outlet))
 		return;
@@ -37,8 +37,8 @@ begin_stream(struct call *call)
 	outlet_begin(call->outlet, 200, "text/event-stream");
 }
 
-static void
-pass_event(struct call *call, const struct call_event *event)
+void
+gateway_event(struct call *call, const struct call_event *event)
 {
 	if (event->done || (event->usage_only && !call->usage_asked))
 		return;
@@ -50,7 +50,7 @@ end_stream(struct call *call)
 {
 	static const char done[] = "data: [DONE]\n\n";
 
-	begin_stream(call);
+	gateway_begin(call);
 	outlet_write(call->outlet, done, sizeof(done) - 1);
 }
 
@@ -84,8 +84,8 @@ end_whole(struct call *call)
 		(void)call_problem(call);
 }
 
-static void
-end(struct call *call)
+void
+gateway_end(struct call *call)
 {
 	if (call->end == CALL_COMPLETED && call->stream)
 		end_stream(call);
@@ -96,7 +96,8 @@ end(struct call *call)
 	outlet_finish(call->outlet);
 }
 
-static const struct call_sink sink = { begin_stream, pass_event, end };
+static const struct call_sink sink = { gateway_begin, gateway_event,
+	gateway_end };
 
 /* What a client may send, as far as this server has to know. */
 struct fields {

@@ -77,8 +77,10 @@ take_cursor(struct http_request *req, const char *cursor, struct page *page)
 		return false;
 	page->after = parts[PART_ID];
 	page->total = parts[PART_TOTAL];
-	if (page->order->value != PAGE_ID)
-		page->value = parts[PART_VALUE];
+	if (page->order->value == PAGE_TIME)
+		page->time = parts[PART_VALUE];
+	else if (page->order->value == PAGE_TEXT)
+		page->text = parts[PART_VALUE];
 	return true;
 }
 

@@ -10,10 +10,21 @@
 #include "api/accounts.h"
 #include "api/apikeys.h"
 #include "api/calls.h"
+#include "api/chat_completions.h"
+#include "api/chats.h"
 #include "api/gateway.h"
+#include "api/messages.h"
 #include "api/service.h"
 
-#define SMALL (16 * KIB) /* forms and settings */
+#define SMALL (16 * KIB)  /* forms and settings */
+#define LARGE (256 * KIB) /* with metadata */
+
+/* Two rows: the family of chats answers under both prefixes. */
+#define CHATS(method, path, handler, body_max, limit, flags)           \
+	{ method, "/api" path, handler, ROLE_USER, body_max, limit,    \
+		flags, FAMILY_CHATS },                                 \
+	{ method, "/api/v1" path, handler, ROLE_USER, body_max, limit, \
+		flags, FAMILY_CHATS },
 
 /* clang-format off */
 const struct route routes[] = {
@@ -39,6 +50,27 @@ const struct route routes[] = {
 	{ HTTP_PUT,    "/api/apikeys/:id",          apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_PATCH,  "/api/apikeys/:id",          apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_DELETE, "/api/apikeys/:id",          apikeys_delete,           ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+
+	/* each under /api and under /api/v1 */
+	CHATS(HTTP_POST,   "/chats",                        chats_create,         LARGE,       LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/chats",                        chats_list,           0,           LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/chats/search",                 chats_search,         0,           LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/chats/:id",                    chats_get,            0,           LIMIT_NONE, 0)
+	CHATS(HTTP_PUT,    "/chats/:id",                    chats_update,         LARGE,       LIMIT_NONE, 0)
+	CHATS(HTTP_DELETE, "/chats/:id",                    chats_delete,         0,           LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/chats/:id/completions",        chat_completions,     BODY_CONFIG, LIMIT_CALL, ROUTE_STREAMS)
+	CHATS(HTTP_POST,   "/:chatId/messages",             messages_create,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/:chatId/messages",             messages_list,        0,           LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/:chatId/messages/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/:chatId/messages/:id",         messages_get,         0,           LIMIT_NONE, 0)
+	CHATS(HTTP_PUT,    "/:chatId/messages/:id",         messages_update,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_DELETE, "/:chatId/messages/:id",         messages_delete,      0,           LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/messages/:chatId",             messages_create,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/messages/:chatId",             messages_list,        0,           LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/messages/:chatId/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_GET,    "/messages/:chatId/:id",         messages_get,         0,           LIMIT_NONE, 0)
+	CHATS(HTTP_PUT,    "/messages/:chatId/:id",         messages_update,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_DELETE, "/messages/:chatId/:id",         messages_delete,      0,           LIMIT_NONE, 0)
 
 	{ HTTP_POST,   "/v1/chat/completions",      gateway_chat_completions, ROLE_USER,   BODY_CONFIG, LIMIT_CALL,     ROUTE_STREAMS,                     FAMILY_GATEWAY },
 	{ HTTP_GET,    "/v1/models",                gateway_models_list,      ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_GATEWAY },

@@ -134,3 +134,10 @@ password_refuse(const char *password, size_t len, size_t min, const char *email,
 		return "must not be the user name";
 	return NULL;
 }
+
+const char *
+password_library_version(void)
+{
+	return ARGON2_VERSION_NUMBER == ARGON2_VERSION_13 ? "1.3 (algorithm)"
+							  : "1.0 (algorithm)";
+}

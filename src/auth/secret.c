@@ -108,6 +108,16 @@ secret_key_marked(const char *text)
 	return strncmp(text, KEY_MARK, KEY_MARK_LEN) == 0;
 }
 
+bool
+secret_key_prefix(const char *key, char prefix[SECRET_PREFIX_SIZE])
+{
+	if (!secret_key_plausible(key))
+		return false;
+	memset(prefix, 0, SECRET_PREFIX_SIZE);
+	memcpy(prefix, key, PREFIX_LEN);
+	return true;
+}
+
 enum err
 secret_refresh_make(char token[SECRET_TOKEN_SIZE])
 {
@@ -135,6 +145,13 @@ out:
 	return err;
 }
 
+enum err
+secret_password_make(char out[SECRET_PASSWORD_SIZE])
+{
+	memset(out, 0, SECRET_PASSWORD_SIZE);
+	return random_base62(out, SECRET_PASSWORD_SIZE - 1);
+}
+
 void
 secret_hash(const char *secret, char out[SECRET_HASH_SIZE])
 {
@@ -150,4 +167,10 @@ secret_equal(const char *a, const char *b)
 	size_t len = strlen(a);
 
 	return len == strlen(b) && CRYPTO_memcmp(a, b, len) == 0;
+}
+
+const char *
+secret_library_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
 }

@@ -278,3 +278,9 @@ token_issue(const struct token_keys *keys, const struct uuid *user_id,
 	*out = token;
 	return OK;
 }
+
+const char *
+token_library_version(void)
+{
+	return "1.10 (interface)";
+}

@@ -26,7 +26,7 @@ static bool
 is_formula(const char *text)
 {
 	return *text != '\0' && strchr("=+-@\t\r", *text) != NULL &&
-	    !is_number(text);
+	       !is_number(text);
 }
 
 void

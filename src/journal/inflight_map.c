@@ -36,21 +36,20 @@ inflight_slot_at(const struct inflight *table, size_t index)
 }
 
 /* What the head of a table for so many calls says. */
-static struct inflight
-layout(size_t calls)
+static void
+set_layout(struct inflight *table, size_t calls)
 {
+	size_t page = page_size();
 	size_t head = sizeof(struct inflight) + calls * sizeof(uint32_t);
-	struct inflight table = {
-		.format = FORMAT,
-		.slot_head = sizeof(struct inflight_slot),
-		.row_size = sizeof(struct call_row),
-		.calls = calls,
-		.fd = -1,
-	};
 
-	table.slots = (head + page_size() - 1) / page_size() * page_size();
-	table.size = table.slots + calls * INFLIGHT_STRIDE;
-	return table;
+	memset(table, 0, sizeof(*table));
+	table->format = FORMAT;
+	table->slot_head = sizeof(struct inflight_slot);
+	table->row_size = sizeof(struct call_row);
+	table->calls = calls;
+	table->fd = -1;
+	table->slots = (head + page - 1) / page * page;
+	table->size = table->slots + calls * INFLIGHT_STRIDE;
 }
 
 static bool
@@ -75,9 +74,10 @@ map(int fd, size_t size)
 static struct inflight *
 map_new(int fd, size_t calls)
 {
-	struct inflight fresh = layout(calls);
+	struct inflight fresh;
 	struct inflight *table;
 
+	set_layout(&fresh, calls);
 	if (fd >= 0 && (ftruncate(fd, (off_t)fresh.size) != 0 ||
 			   posix_fallocate(fd, 0, (off_t)fresh.slots) != 0))
 		return NULL;
@@ -94,7 +94,7 @@ map_new(int fd, size_t calls)
 static struct inflight *
 map_old(int fd, size_t calls)
 {
-	struct inflight wanted = layout(calls);
+	struct inflight wanted;
 	struct inflight *table;
 	struct inflight head;
 	struct stat st;
@@ -103,7 +103,8 @@ map_old(int fd, size_t calls)
 	    fstat(fd, &st) != 0)
 		return NULL;
 	if (head.count > 0 && head.calls <= UINT32_MAX / 2)
-		wanted = layout(head.calls);
+		calls = head.calls;
+	set_layout(&wanted, calls);
 	if (!same_layout(&wanted, &head) || (uint64_t)st.st_size != head.size ||
 	    head.fresh > head.calls || head.free_count > head.calls)
 		return NULL;

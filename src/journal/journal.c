@@ -20,11 +20,11 @@
 
 #define LOCK_MS 1000
 /* with neither PostgreSQL nor a spool: how long a batch is tried again */
-#define KEEP_US 2000000LL
+#define KEEP_US       2000000LL
 #define KEEP_PAUSE_NS 50000000L
 
 struct journal {
-	struct db *db; /* of the thread */
+	struct db *db;       /* of the thread */
 	struct spool *spool; /* NULL without a SPOOL_DIR */
 	struct keeper *keeper;
 	struct record_view *views; /* of the batch in hand */
@@ -58,7 +58,7 @@ is_stalled(const struct journal *journal)
 	int64_t since_us = atomic_load(&journal->busy_since_us);
 
 	return since_us != 0 &&
-	    clock_mono_us() - since_us > JOURNAL_STALL_MS * 1000LL;
+	       clock_mono_us() - since_us > JOURNAL_STALL_MS * 1000LL;
 }
 
 /* A quarter of the queue is left to the records of calls that run. */
@@ -70,7 +70,7 @@ journal_accepts(const struct journal *journal)
 	    atomic_load(&journal->queued_bytes) > JOURNAL_QUEUE_BYTES / 4 * 3)
 		return false;
 	return keeper_database_up(journal->keeper) ||
-	    (journal->spool != NULL && spool_has_place(journal->spool));
+	       (journal->spool != NULL && spool_has_place(journal->spool));
 }
 
 /* --- submitting ------------------------------------------------------- */
@@ -108,16 +108,16 @@ can_keep(const struct journal *journal, const struct group *group)
 	if (keeper_database_up(journal->keeper))
 		return true;
 	return journal->spool != NULL &&
-	    spool_fits(journal->spool, bytes + count * SEGMENT_RECORD_SIZE);
+	       spool_fits(journal->spool, bytes + count * SEGMENT_RECORD_SIZE);
 }
 
 static bool
 fits(const struct journal *journal, const struct group *group)
 {
 	return atomic_load(&journal->queued) + group->count <=
-	    JOURNAL_QUEUE_RECORDS &&
-	    atomic_load(&journal->queued_bytes) + group->bytes <=
-	    JOURNAL_QUEUE_BYTES;
+		   JOURNAL_QUEUE_RECORDS &&
+	       atomic_load(&journal->queued_bytes) + group->bytes <=
+		   JOURNAL_QUEUE_BYTES;
 }
 
 static enum err
@@ -144,8 +144,7 @@ enqueue(struct journal *journal, struct group *group)
 }
 
 enum err
-journal_submit_all(struct journal *journal, struct record *first,
-    size_t count)
+journal_submit_all(struct journal *journal, struct record *first, size_t count)
 {
 	struct group group;
 	enum err err = ERR_BUSY;
@@ -178,9 +177,8 @@ cut(struct journal *journal, struct batch *batch)
 
 	batch->first = journal->head;
 	batch->count = 0;
-	while (*at != NULL &&
-	    (more || (batch->count < JOURNAL_BATCH_RECORDS &&
-	                 bytes < JOURNAL_BATCH_BYTES))) {
+	while (*at != NULL && (more || (batch->count < JOURNAL_BATCH_RECORDS &&
+					   bytes < JOURNAL_BATCH_BYTES))) {
 		more = (*at)->more;
 		bytes += (*at)->len;
 		batch->count++;
@@ -219,8 +217,8 @@ view(struct journal *journal, const struct batch *batch)
 	size_t i = 0;
 
 	if (batch->count > journal->views_cap) {
-		struct record_view *views = realloc(journal->views,
-		    batch->count * sizeof(*views));
+		struct record_view *views =
+		    realloc(journal->views, batch->count * sizeof(*views));
 
 		if (views == NULL)
 			return ERR_MEMORY;
@@ -247,8 +245,7 @@ write_to_database(struct journal *journal, size_t count)
 
 	err = batch_write(journal->db, journal->views, count, &buried);
 	if (err == ERR_BUSY && db_connect(journal->db) == OK)
-		err = batch_write(journal->db, journal->views, count,
-		    &buried);
+		err = batch_write(journal->db, journal->views, count, &buried);
 	atomic_fetch_add(&journal->buried, buried);
 	return err;
 }
@@ -276,7 +273,7 @@ keep(struct journal *journal, const struct batch *batch)
 	enum durable how = DURABLE_NONE;
 
 	while (view(journal, batch) != OK ||
-	    (how = try_to_keep(journal, batch->count)) == DURABLE_NONE) {
+	       (how = try_to_keep(journal, batch->count)) == DURABLE_NONE) {
 		if (clock_mono_us() >= until_us || atomic_load(&journal->stop))
 			break;
 		(void)nanosleep(&pause, NULL); /* a shorter one is fine */
@@ -359,8 +356,7 @@ open_database(const struct config *config)
 }
 
 static enum err
-start_parts(struct journal *journal, const struct config *config,
-    int instance)
+start_parts(struct journal *journal, const struct config *config, int instance)
 {
 	enum err err;
 

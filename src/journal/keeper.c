@@ -14,16 +14,16 @@
 #include "db/db.h"
 #include "journal/replay.h"
 
-#define STATEMENT_MS 5000 /* a batch of the spool; live ones have less */
-#define LOCK_MS 1000
-#define TICK_AWAY_MS 100  /* so that a return is noticed in time */
-#define TICK_UP_MS 1000
-#define PROBE_US 1000000LL
-#define ADOPT_US 5000000LL
-#define FOLD_US 5000000LL
-#define HOUR_US 3600000000LL
+#define STATEMENT_MS  5000 /* a batch of the spool; live ones have less */
+#define LOCK_MS       1000
+#define TICK_AWAY_MS  100 /* so that a return is noticed in time */
+#define TICK_UP_MS    1000
+#define PROBE_US      1000000LL
+#define ADOPT_US      5000000LL
+#define FOLD_US       5000000LL
+#define HOUR_US       3600000000LL
 #define EXPIRE_ROUNDS 100 /* an hour; 10,000 rows each */
-#define DAYS_SIZE 24
+#define DAYS_SIZE     24
 
 struct keeper {
 	const struct config *config;
@@ -111,8 +111,8 @@ deliver_segment(struct keeper *keeper, const char *name)
 	uint64_t before = keeper->replay.records;
 	enum err err;
 
-	err = replay_segment(&keeper->replay, spool_dir_fd(keeper->spool),
-	    name);
+	err =
+	    replay_segment(&keeper->replay, spool_dir_fd(keeper->spool), name);
 	copy_figures(keeper);
 	if (err != OK)
 		return err;
@@ -186,7 +186,7 @@ expire(struct keeper *keeper, enum db_stmt stmt, int64_t days)
 		struct db_rows *rows = NULL;
 		enum err err = db_query(keeper->db, stmt, args, &rows);
 		bool more = err == OK && rows_count(rows) == 1 &&
-		    rows_int64(rows, 0, 0) > 0;
+			    rows_int64(rows, 0, 0) > 0;
 
 		rows_free(rows);
 		if (!more || atomic_load(&keeper->stop))

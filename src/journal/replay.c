@@ -50,8 +50,8 @@ flush(struct run *run)
 
 	if (run->count == 0)
 		return OK;
-	err = batch_write(replay->db, run->records, run->count,
-	    &replay->buried);
+	err =
+	    batch_write(replay->db, run->records, run->count, &replay->buried);
 	adapt(replay, err);
 	if (err != OK)
 		return err;
@@ -96,8 +96,8 @@ set_aside(int dir_fd, const char *name)
 	buf_adds(&bad, SLOT_BAD_SUFFIX);
 	if (buf_ok(&bad))
 		err = renameat(dir_fd, name, dir_fd, buf_str(&bad)) == 0
-		    ? OK
-		    : ERR_SYSTEM;
+			  ? OK
+			  : ERR_SYSTEM;
 	buf_fini(&bad);
 	return err;
 }
@@ -112,9 +112,8 @@ quarantine(struct run *run, int dir_fd, const char *name,
 	    name, (unsigned long long)report->corrupt_bytes,
 	    (unsigned long long)report->corrupt, name, SLOT_BAD_SUFFIX);
 	run->replay->corrupt += report->corrupt;
-	if (buf_ok(&run->bad) &&
-	    slot_quarantine(dir_fd, name, buf_str(&run->bad), run->bad.len) ==
-		OK)
+	if (buf_ok(&run->bad) && slot_quarantine(dir_fd, name,
+				     buf_str(&run->bad), run->bad.len) == OK)
 		return OK;
 	return set_aside(dir_fd, name);
 }
@@ -144,8 +143,7 @@ deliver(struct run *run, int dir_fd, const char *name)
 		log_info("segment %s of the spool: %llu bytes of a group that "
 			 "was never acknowledged are cut",
 		    name, (unsigned long long)report.torn_bytes);
-	return report.corrupt > 0 ? quarantine(run, dir_fd, name, &report)
-				  : OK;
+	return report.corrupt > 0 ? quarantine(run, dir_fd, name, &report) : OK;
 }
 
 enum err

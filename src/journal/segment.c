@@ -33,7 +33,7 @@ get32(const char *at)
 
 	memcpy(bytes, at, sizeof(bytes));
 	return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 |
-	    (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+	       (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
 void
@@ -279,8 +279,8 @@ out:
 }
 
 enum err
-segment_read(int dir_fd, const char *name, const struct segment_visitor *visitor,
-    struct segment_report *report)
+segment_read(int dir_fd, const char *name,
+    const struct segment_visitor *visitor, struct segment_report *report)
 {
 	char *bytes;
 	size_t len;

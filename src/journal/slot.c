@@ -65,8 +65,8 @@ slot_take(int spool_fd, const char *name, int64_t wait_ms, struct slot *out)
 	err = slot_directory(spool_fd, name, &slot.dir_fd);
 	if (err != OK)
 		return err;
-	slot.lock_fd = openat(slot.dir_fd, SLOT_LOCK,
-	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	slot.lock_fd =
+	    openat(slot.dir_fd, SLOT_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	err = slot.lock_fd < 0 ? ERR_SYSTEM
 			       : wait_for_lock(slot.lock_fd, wait_ms);
 	if (err == OK) {
@@ -125,8 +125,7 @@ is_segment(const char *name)
 	size_t len = strlen(name);
 	size_t suffix = sizeof(SEGMENT_SUFFIX) - 1;
 
-	return len > suffix &&
-	    strcmp(name + len - suffix, SEGMENT_SUFFIX) == 0;
+	return len > suffix && strcmp(name + len - suffix, SEGMENT_SUFFIX) == 0;
 }
 
 static bool

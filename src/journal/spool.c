@@ -21,8 +21,8 @@
 #include "journal/segment.h"
 
 /* of a group: a batch of the journal; more is a bug */
-#define GROUP_MAX ((size_t)1024 * 1024 * 1024)
-#define PROBE_NAME "probe"
+#define GROUP_MAX   ((size_t)1024 * 1024 * 1024)
+#define PROBE_NAME  "probe"
 #define PROBE_BYTES 65536
 /* a worker that adopts holds a slot for milliseconds only */
 #define TAKE_WAIT_MS 3000
@@ -32,7 +32,7 @@ struct spool {
 	int spool_fd; /* SPOOL_DIR */
 	struct slot slot;
 	char slot_name[SLOT_NAME_SIZE];
-	int fd; /* the segment being written, or -1 */
+	int fd;                    /* the segment being written, or -1 */
 	char name[SLOT_NAME_SIZE]; /* its name; "" without one */
 	size_t segment_bytes;
 	uint64_t bytes_max;
@@ -121,8 +121,8 @@ open_slot(struct spool *spool, const struct spool_options *options)
 
 	err = slot_directory(AT_FDCWD, options->dir, &spool->spool_fd);
 	if (err == OK)
-		err = slot_take(spool->spool_fd, spool->slot_name,
-		    TAKE_WAIT_MS, &spool->slot);
+		err = slot_take(spool->spool_fd, spool->slot_name, TAKE_WAIT_MS,
+		    &spool->slot);
 	if (err == ERR_CONFLICT)
 		log_error("spool %s/%s is in use by another minuted: two "
 			  "instances need two SPOOL_DIR",
@@ -237,9 +237,9 @@ begin_segment(struct spool *spool)
 		return err;
 	buf_init(&head, SEGMENT_HEADER_SIZE);
 	segment_add_header(&head, &id);
-	err = buf_ok(&head) ? begin_file(spool->slot.dir_fd, name, &head,
-				  &spool->fd)
-			    : ERR_MEMORY;
+	err = buf_ok(&head)
+		  ? begin_file(spool->slot.dir_fd, name, &head, &spool->fd)
+		  : ERR_MEMORY;
 	buf_fini(&head);
 	if (err != OK)
 		return err;
@@ -328,7 +328,7 @@ uint64_t
 spool_bytes(const struct spool *spool)
 {
 	return atomic_load(&spool->own_bytes) +
-	    atomic_load(&spool->other_bytes);
+	       atomic_load(&spool->other_bytes);
 }
 
 bool
@@ -341,7 +341,7 @@ bool
 spool_fits(const struct spool *spool, uint64_t bytes)
 {
 	return !spool_is_failing(spool) &&
-	    spool_bytes(spool) + bytes <= spool->bytes_max;
+	       spool_bytes(spool) + bytes <= spool->bytes_max;
 }
 
 bool
@@ -366,9 +366,9 @@ write_probe(struct spool *spool)
 		buf_addc(&bytes, '.');
 	/* One may be left from a probe that could not remove it. */
 	(void)unlinkat(spool->slot.dir_fd, PROBE_NAME, 0);
-	err = buf_ok(&bytes) ? begin_file(spool->slot.dir_fd, PROBE_NAME,
-				   &bytes, &fd)
-			     : ERR_MEMORY;
+	err = buf_ok(&bytes)
+		  ? begin_file(spool->slot.dir_fd, PROBE_NAME, &bytes, &fd)
+		  : ERR_MEMORY;
 	if (fd >= 0)
 		(void)close(fd); /* it was fsynced */
 	if (err == OK)
@@ -405,7 +405,7 @@ spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
 	err = slot_segments(spool->slot.dir_fd, &names);
 	if (err == OK) {
 		bool none = names.count == 0 ||
-		    strcmp(names.names[0], spool->name) == 0;
+			    strcmp(names.names[0], spool->name) == 0;
 
 		err = none ? ERR_MISSING : OK;
 		if (!none)
@@ -443,8 +443,7 @@ spool_remove(struct spool *spool, const char *name)
 
 /* Moves one segment; those of a newer version stay where they are. */
 static enum err
-adopt_segment(struct spool *spool, int from_fd, const char *name,
-    size_t *moved)
+adopt_segment(struct spool *spool, int from_fd, const char *name, size_t *moved)
 {
 	enum err err = segment_check(from_fd, name);
 
@@ -475,8 +474,8 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	if (err == OK)
 		err = slot_segments(slot.dir_fd, &segments);
 	for (size_t i = 0; err == OK && i < segments.count; i++)
-		err = adopt_segment(spool, slot.dir_fd, segments.names[i],
-		    moved);
+		err =
+		    adopt_segment(spool, slot.dir_fd, segments.names[i], moved);
 	if (err == OK && segments.count > 0 &&
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
@@ -508,8 +507,7 @@ look_at(struct spool *spool, const char *name, uint64_t *bytes, bool *any)
 }
 
 static enum err
-adopt_others(struct spool *spool, const struct slot_names *slots,
-    size_t *moved)
+adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 {
 	uint64_t others = 0;
 	enum err err = OK;

@@ -42,8 +42,8 @@ struct shard {
 };
 
 struct limits {
-	size_t bytes;   /* of the mapping */
-	size_t places;  /* of a shard */
+	size_t bytes;  /* of the mapping */
+	size_t places; /* of a shard */
 	uint64_t key[2];
 	struct shard shards[SHARDS];
 	struct place table[]; /* SHARDS times places */
@@ -96,8 +96,7 @@ static uint64_t
 sip_hash(const uint64_t key[2], const char *data, size_t len)
 {
 	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575ULL,
-		key[1] ^ 0x646f72616e646f6dULL,
-		key[0] ^ 0x6c7967656e657261ULL,
+		key[1] ^ 0x646f72616e646f6dULL, key[0] ^ 0x6c7967656e657261ULL,
 		key[1] ^ 0x7465646279746573ULL };
 	uint64_t word;
 	size_t i;
@@ -195,7 +194,7 @@ probe(struct limits *limits, const struct wanted *wanted, size_t i)
 	if (i >= PROBE || i >= limits->places)
 		return NULL;
 	return &limits->table[shard_of(wanted) * limits->places +
-	    (start + i) % limits->places];
+			      (start + i) % limits->places];
 }
 
 static bool
@@ -216,8 +215,8 @@ static bool
 has_name(const struct place *place, const struct wanted *wanted)
 {
 	return place->kind == wanted->kind && place->hash == wanted->hash &&
-	    place->name_len == wanted->len &&
-	    memcmp(place->name, wanted->name, wanted->len) == 0;
+	       place->name_len == wanted->len &&
+	       memcmp(place->name, wanted->name, wanted->len) == 0;
 }
 
 static bool
@@ -245,7 +244,7 @@ make(struct limits *limits, const struct wanted *wanted, int64_t now_us)
 	size_t i = 0;
 
 	while ((place = probe(limits, wanted, i)) != NULL &&
-	    !is_over(place, now_us))
+	       !is_over(place, now_us))
 		i++;
 	if (place == NULL)
 		return NULL;
@@ -488,8 +487,7 @@ void
 limit_release_owner(struct limits *limits, int owner)
 {
 	for (size_t shard = 0; shard < SHARDS; shard++) {
-		struct place *places =
-		    &limits->table[shard * limits->places];
+		struct place *places = &limits->table[shard * limits->places];
 
 		lock(limits, shard);
 		for (size_t i = 0; i < limits->places; i++)

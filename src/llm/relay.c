@@ -2,8 +2,8 @@
  * relay.c - the thread of a worker that runs every model call.
  *
  * Everything of a call belongs to this thread from relay_start() on.  Others
- * reach it through the inbox: two lists under relay->lock, and an eventfd that
- * is written once until the inbox was emptied.
+ * reach it through the inbox: lists under relay->lock, and an eventfd that is
+ * written once until the inbox was emptied.
  */
 #include "llm/relay.h"
 
@@ -41,6 +41,17 @@ relay_kept(struct relay *relay, struct keeping *keeping)
 	keeping->next = NULL;
 	*relay->kept_end = keeping;
 	relay->kept_end = &keeping->next;
+	wake(relay);
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void
+relay_post(struct relay *relay, struct relay_task *task)
+{
+	pthread_mutex_lock(&relay->lock);
+	task->next = NULL;
+	*relay->tasks_end = task;
+	relay->tasks_end = &task->next;
 	wake(relay);
 	pthread_mutex_unlock(&relay->lock);
 }
@@ -157,11 +168,23 @@ settle(struct keeping *keeping)
 }
 
 static void
+run_tasks(struct relay_task *task)
+{
+	struct relay_task *next;
+
+	for (; task != NULL; task = next) {
+		next = task->next;
+		task->run(task->arg);
+	}
+}
+
+static void
 on_inbox(void *arg, int fd, uint32_t events)
 {
 	struct relay *relay = arg;
 	struct outlet *arrived;
 	struct keeping *kept;
+	struct relay_task *tasks;
 	uint64_t count;
 
 	(void)events;
@@ -174,8 +197,12 @@ on_inbox(void *arg, int fd, uint32_t events)
 	kept = relay->kept;
 	relay->kept = NULL;
 	relay->kept_end = &relay->kept;
+	tasks = relay->tasks;
+	relay->tasks = NULL;
+	relay->tasks_end = &relay->tasks;
 	pthread_mutex_unlock(&relay->lock);
 	settle(kept);
+	run_tasks(tasks);
 	arrive(relay, arrived);
 }
 
@@ -333,6 +360,7 @@ relay_new(const struct config *config, struct journal *journal,
 	relay->inflight = inflight;
 	relay->arrived_end = &relay->arrived;
 	relay->kept_end = &relay->kept;
+	relay->tasks_end = &relay->tasks;
 	init_locks(relay);
 	err = start(relay);
 	if (err != OK) {

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "api/after.h"
 #include "api/dispatch.h"
 #include "api/pool.h"
 #include "base/log.h"
@@ -48,8 +49,11 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	    dispatch_handler, &app->hash_pool);
 	if (err != OK)
 		return err;
-	return pool_start(config, "export", EXPORT_THREADS, EXPORT_QUEUE,
+	err = pool_start(config, "export", EXPORT_THREADS, EXPORT_QUEUE,
 	    dispatch_handler, &app->export_pool);
+	if (err != OK)
+		return err;
+	return after_start(config, app->relay, &app->after);
 }
 
 enum err
@@ -80,6 +84,7 @@ app_stop(struct app *app, int64_t deadline_us)
 {
 	if (app->relay != NULL)
 		relay_drain(app->relay, deadline_us);
+	after_stop(app->after);
 	pool_stop(app->export_pool);
 	pool_stop(app->hash_pool);
 	relay_free(app->relay);

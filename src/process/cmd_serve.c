@@ -18,6 +18,7 @@
 #include "process/supervisor.h"
 
 #define TEXT_MAX ((size_t)256 * 1024)
+#define CGI_CALLS 16 /* at once; a playground request makes up to 8 */
 
 /* A database that can be reached and does not fit ends us at once; one that
  * is away does not: the workers look again. */
@@ -140,7 +141,7 @@ answer(struct http_request *req, struct app *app, struct db *db)
 }
 
 static int
-answer_one(const struct config *config, const char *const *envp)
+answer_one(struct config *config, const char *const *envp)
 {
 	struct scoreboard *board;
 	struct http_request *req = NULL;
@@ -148,7 +149,10 @@ answer_one(const struct config *config, const char *const *envp)
 	struct db *db = NULL;
 	int code = 1;
 
-	board = scoreboard_map(NULL, 16);
+	/* one request does not outlive PostgreSQL's absence, and the spool of
+	 * SPOOL_DIR may be in use by workers: this process has none */
+	config->spool_dir[0] = '\0';
+	board = scoreboard_map(NULL, CGI_CALLS);
 	if (board == NULL || app_start(config, board, 0, &app) != OK)
 		goto out;
 	db = db_new(&(struct db_options){ .url = config->database_url,

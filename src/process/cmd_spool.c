@@ -19,7 +19,7 @@
 #include "journal/slot.h"
 
 #define STATEMENT_MS 60000
-#define LOCK_MS 5000
+#define LOCK_MS      5000
 
 struct tour {
 	const struct config *config;
@@ -194,14 +194,11 @@ show(struct tour *tour)
 		     "unreadable  %llu\n",
 	    tour->config->spool_dir, (unsigned long long)tour->slots,
 	    (unsigned long long)tour->segments,
-	    (unsigned long long)tour->records,
-	    (unsigned long long)tour->bytes,
-	    (long long)tour->config->spool_max,
-	    (unsigned long long)tour->torn, (unsigned long long)tour->corrupt,
-	    (unsigned long long)tour->newer,
+	    (unsigned long long)tour->records, (unsigned long long)tour->bytes,
+	    (long long)tour->config->spool_max, (unsigned long long)tour->torn,
+	    (unsigned long long)tour->corrupt, (unsigned long long)tour->newer,
 	    (unsigned long long)tour->unreadable);
-	if (tour->verify &&
-	    tour->corrupt + tour->newer + tour->unreadable > 0)
+	if (tour->verify && tour->corrupt + tour->newer + tour->unreadable > 0)
 		return 1;
 	return code;
 }
@@ -232,8 +229,8 @@ replay(struct tour *tour)
 	(void)printf("%llu records delivered of %llu segments, %llu to "
 		     "minuted.dead_letters, %llu corrupt places kept\n",
 	    (unsigned long long)run.records,
-	    (unsigned long long)tour->delivered,
-	    (unsigned long long)run.buried, (unsigned long long)run.corrupt);
+	    (unsigned long long)tour->delivered, (unsigned long long)run.buried,
+	    (unsigned long long)run.corrupt);
 	db_free(tour->db);
 	return tour->newer > 0 ? 1 : code;
 }

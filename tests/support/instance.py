@@ -88,7 +88,7 @@ class Postgres:
         return [line.split("\t") for line in out.splitlines()]
 
     def log(self):
-        return (self.dir / "log/postgres.log").read_text()
+        return (self.dir / "log/postgres.log").read_text(errors="replace")
 
     def remove(self):
         self.stop("immediate")
@@ -105,7 +105,7 @@ class Instance:
         self.port = free_port()
         self.database = "m" + uuid.uuid4().hex[:12]
         self.provider = provider
-        self.process = None
+        self.process = self.nginx = None
         self.http = Client(self.port)
         for name, mode in (("run", 0o750), ("spool", 0o700), ("log", 0o755),
                            ("nginx", 0o755), ("bin", 0o755)):
@@ -229,13 +229,13 @@ class Instance:
     def stop(self):
         """Ends both; fails when a sanitizer had something to say, or when a
         log holds a secret."""
-        self.nginx.terminate()
-        self.nginx.wait(10)
-        if self.process.poll() is None:
+        if self.nginx:
+            self.nginx.terminate()
+            self.nginx.wait(10)
+        if self.process and self.process.poll() is None:
             self.stop_minuted()
         log = self.log()
         logs = log + self.nginx_log() + self.postgres.log()
-        logs += (self.dir / "log/nginx.access.log").read_text()
         if keep := os.environ.get("MINUTED_KEEP_LOGS"):
             shutil.copy(self.dir / "log/minuted.log", f"{keep}/{self.database}.log")
         shutil.rmtree(self.dir)
@@ -248,13 +248,17 @@ class Instance:
     # Looking in.
 
     def log(self):
-        return (self.dir / "log/minuted.log").read_text(errors="replace")
+        return self.read_log("minuted.log")
 
     def log_lines(self):
         return [json.loads(line) for line in self.log().splitlines()]
 
     def nginx_log(self):
-        return (self.dir / "log/nginx.error.log").read_text()
+        return self.read_log("nginx.error.log") + self.read_log("nginx.access.log")
+
+    def read_log(self, name):
+        path = self.dir / "log" / name
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def psql(self, sql):
         return self.postgres.psql(self.database, sql)

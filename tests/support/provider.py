@@ -31,7 +31,7 @@ class Plan:
         "huge": -1,  # an event of 3 MB
         "errorevent": -1,  # an event that is an error object
         "endless": 0,  # 1: chunks without end
-        "unterminated": 0,  # 1: ends without [DONE]
+        "unterminated": 0,  # 1: ends without finish_reason and [DONE]
         "size": 0,  # bytes a word, 0: short ones
         "status": 200,  # anything else is an error answer
         "retry_after": 0,
@@ -45,7 +45,7 @@ class Plan:
     def __init__(self, text):
         for name, value in self.defaults.items():
             setattr(self, name, value)
-        for name, value in re.findall(r"(\w+)=(\S+)", text):
+        for name, value in re.findall(r"(\w+)=(\S+)", text[:500]):
             if name in self.defaults:
                 setattr(self, name, type(self.defaults[name])(value))
 
@@ -205,6 +205,14 @@ class Provider:
         if plan.tool:
             delta = {"tool_calls": [dict(self.tool(body), index=0)]}
             await self.event(writer, plan, self.chunk(body, delta))
+        if not plan.unterminated:
+            await self.finish(writer, plan, body)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        row["ended"] = time.monotonic()
+        return True
+
+    async def finish(self, writer, plan, body):
         reason = "tool_calls" if plan.tool else "stop"
         await self.event(writer, plan, self.chunk(body, {}, reason))
         options = body.get("stream_options") or {}
@@ -212,12 +220,7 @@ class Provider:
             last = self.envelope(body, "chat.completion.chunk")
             last.update(choices=[], usage=self.usage(plan))
             await self.event(writer, plan, last)
-        if not plan.unterminated:
-            self.piece(writer, DONE)
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
-        row["ended"] = time.monotonic()
-        return True
+        self.piece(writer, DONE)
 
     async def odd_event(self, writer, plan, index):
         if index == plan.garbage:

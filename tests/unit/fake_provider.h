@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FAKE_BODY_MAX 65536
+#define FAKE_BODY_MAX    65536
 #define FAKE_CONNECTIONS 64
 
 struct fake {
@@ -40,14 +40,15 @@ struct fake_peer {
 	int fd;
 };
 
-#define FAKE_SSE                                                      \
-	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"      \
+#define FAKE_SSE                                                 \
+	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" \
 	"Transfer-Encoding: chunked\r\n\r\n"
-#define FAKE_CHUNK(text)                                                       \
-	"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" \
-	text "\"},\"finish_reason\":null}]}\n\n"
-#define FAKE_STOP                                                             \
-	"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},"         \
+#define FAKE_CHUNK(text)                                                  \
+	"data: "                                                          \
+	"{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":" \
+	"\"" text "\"},\"finish_reason\":null}]}\n\n"
+#define FAKE_STOP                                                     \
+	"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{}," \
 	"\"finish_reason\":\"stop\"}]}\n\n"
 #define FAKE_USAGE                                                            \
 	"data: {\"id\":\"x\",\"choices\":[],\"usage\":{\"prompt_tokens\":11," \
@@ -55,9 +56,12 @@ struct fake_peer {
 	"\"cached_tokens\":3}}}\n\n"
 #define FAKE_DONE "data: [DONE]\n\n"
 #define FAKE_TOOL                                                              \
-	"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\"" \
-	":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",\"function\":{"  \
-	"\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}\n\n"
+	"data: "                                                               \
+	"{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\""    \
+	":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",\"function\":" \
+	"{"                                                                    \
+	"\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}"    \
+	"\n\n"
 
 static inline bool
 fake_send(int fd, const char *data, size_t len)
@@ -86,7 +90,7 @@ fake_chunk(int fd, const char *text)
 
 	snprintf(size, sizeof(size), "%zx\r\n", strlen(text));
 	return fake_text(fd, size) && fake_text(fd, text) &&
-	    fake_text(fd, "\r\n");
+	       fake_text(fd, "\r\n");
 }
 
 static inline bool
@@ -109,7 +113,7 @@ fake_left(int fd, int ms)
 	char byte;
 
 	return poll(&p, 1, ms) == 1 &&
-	    recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+	       recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 /* Each byte of text in a packet of its own. */
@@ -151,46 +155,47 @@ fake_stream(struct fake *fake, int fd, const char *path)
 
 	if (fake_is(path, "stream"))
 		return ok && fake_chunk(fd, FAKE_CHUNK("Hello")) &&
-		    fake_chunk(fd, FAKE_CHUNK(" world") FAKE_STOP) &&
-		    fake_chunk(fd, FAKE_USAGE FAKE_DONE) && fake_chunk(fd, "");
+		       fake_chunk(fd, FAKE_CHUNK(" world") FAKE_STOP) &&
+		       fake_chunk(fd, FAKE_USAGE FAKE_DONE) &&
+		       fake_chunk(fd, "");
 	if (fake_is(path, "drip"))
 		return ok &&
-		    fake_drip(fd,
-			": hi\n\n" FAKE_CHUNK("Gr\xc3\xbc\xc3\x9f") FAKE_STOP
-			    FAKE_DONE) &&
-		    fake_chunk(fd, "");
+		       fake_drip(fd, ": hi\n\n" FAKE_CHUNK("Gr\xc3\xbc\xc3\x9f")
+					 FAKE_STOP FAKE_DONE) &&
+		       fake_chunk(fd, "");
 	if (fake_is(path, "tools"))
 		return ok && fake_chunk(fd, FAKE_TOOL FAKE_STOP FAKE_DONE) &&
-		    fake_chunk(fd, "");
+		       fake_chunk(fd, "");
 	if (fake_is(path, "nodone"))
 		return ok && fake_chunk(fd, FAKE_CHUNK("a") FAKE_STOP) &&
-		    fake_chunk(fd, "");
+		       fake_chunk(fd, "");
 	if (fake_is(path, "truncated"))
 		return ok && fake_chunk(fd, FAKE_CHUNK("half")) &&
-		    fake_chunk(fd, "");
+		       fake_chunk(fd, "");
 	if (fake_is(path, "reset")) {
 		(void)(ok && fake_chunk(fd, FAKE_CHUNK("half")));
 		return false;
 	}
 	if (fake_is(path, "garbage"))
 		return ok && fake_chunk(fd, FAKE_CHUNK("ok")) &&
-		    fake_chunk(fd, "data: {\"choices\":[NaN]}\n\n") &&
-		    fake_left(fd, 5000) && false;
+		       fake_chunk(fd, "data: {\"choices\":[NaN]}\n\n") &&
+		       fake_left(fd, 5000) && false;
 	if (fake_is(path, "oops"))
 		return ok &&
-		    fake_chunk(fd, "data: {\"error\":{\"message\":\"x\"}}\n\n") &&
-		    fake_left(fd, 5000) && false;
+		       fake_chunk(fd,
+			   "data: {\"error\":{\"message\":\"x\"}}\n\n") &&
+		       fake_left(fd, 5000) && false;
 	if (fake_is(path, "flood"))
 		ok = ok && fake_flood(fd);
 	else /* "hang": one event, then silence */
 		ok = ok && fake_chunk(fd, FAKE_CHUNK("wait")) &&
-		    !fake_left(fd, 10000);
+		     !fake_left(fd, 10000);
 	if (!ok)
 		atomic_fetch_add(&fake->abandoned, 1);
 	return ok;
 }
 
-#define FAKE_ERROR(message, code)                                      \
+#define FAKE_ERROR(message, code)                                 \
 	"{\"error\":{\"message\":\"" message "\",\"type\":\"t\"," \
 	"\"param\":null,\"code\":\"" code "\"}}"
 
@@ -214,20 +219,21 @@ fake_whole(struct fake *fake, int fd, const char *path)
 			"invalid_value"));
 	if (fake_is(path, "e401"))
 		return fake_json(fd, 401, "",
-		    FAKE_ERROR("bad key sk-test-1234567890", "invalid_api_key"));
+		    FAKE_ERROR("bad key sk-test-1234567890",
+			"invalid_api_key"));
 	if (fake_is(path, "e404"))
-		return fake_json(
-		    fd, 404, "", FAKE_ERROR("no such thing", "model_not_found"));
+		return fake_json(fd, 404, "",
+		    FAKE_ERROR("no such thing", "model_not_found"));
 	if (fake_is(path, "e429"))
-		return fake_json(
-		    fd, 429, "Retry-After: 7\r\n", FAKE_ERROR("slow", "x"));
+		return fake_json(fd, 429, "Retry-After: 7\r\n",
+		    FAKE_ERROR("slow", "x"));
 	if (fake_is(path, "e500"))
 		return fake_json(fd, 500, "", "boom");
 	if (fake_is(path, "e529"))
 		return fake_json(fd, 529, "", "{}");
 	if (fake_is(path, "redirect"))
-		return fake_json(
-		    fd, 302, "Location: http://127.0.0.1:1/\r\n", "{}");
+		return fake_json(fd, 302, "Location: http://127.0.0.1:1/\r\n",
+		    "{}");
 	if (fake_is(path, "mute")) {
 		if (fake_left(fd, 10000))
 			atomic_fetch_add(&fake->abandoned, 1);
@@ -260,9 +266,9 @@ fake_request(struct fake *fake, int fd, char *path, size_t path_size)
 		if (end != NULL && want == 0) {
 			length = strcasestr(buffer, "content-length: ");
 			want = (size_t)(end + 4 - buffer) +
-			    (length == NULL ?
-				    0 :
-				    (size_t)strtol(length + 16, NULL, 10));
+			       (length == NULL
+				       ? 0
+				       : (size_t)strtol(length + 16, NULL, 10));
 		}
 	}
 	pthread_mutex_lock(&fake->lock);
@@ -305,8 +311,8 @@ fake_accept(void *arg)
 		peer = malloc(sizeof(*peer));
 		*peer = (struct fake_peer){ fake, fd };
 		atomic_fetch_add(&fake->connections, 1);
-		pthread_create(
-		    &fake->peers[fake->peers_len++], NULL, fake_serve, peer);
+		pthread_create(&fake->peers[fake->peers_len++], NULL,
+		    fake_serve, peer);
 	}
 	return NULL;
 }

@@ -32,14 +32,23 @@ rows_id(void)
 static inline struct record *
 rows_call(struct uuid id, const char *status)
 {
-	const struct call_row row = { .user_id = rows_user, .id = id,
-		.kind = "chat.completion", .provider = "echo",
-		.model = "echo-1", .status = status, .prompt_tokens = 3,
-		.completion_tokens = 4, .cached_tokens = -1,
-		.reasoning_tokens = -1, .cost_pico = 5,
-		.latency_us = 1700000, .first_token_us = 10,
-		.started_us = clock_wall_us(), .metadata = "{\"a\":\"\\n\"}",
-		.request_text = "hi\there\n\\", .response_text = status };
+	const struct call_row row = { .user_id = rows_user,
+		.id = id,
+		.kind = "chat.completion",
+		.provider = "echo",
+		.model = "echo-1",
+		.status = status,
+		.prompt_tokens = 3,
+		.completion_tokens = 4,
+		.cached_tokens = -1,
+		.reasoning_tokens = -1,
+		.cost_pico = 5,
+		.latency_us = 1700000,
+		.first_token_us = 10,
+		.started_us = clock_wall_us(),
+		.metadata = "{\"a\":\"\\n\"}",
+		.request_text = "hi\there\n\\",
+		.response_text = status };
 	struct record *record = NULL;
 
 	cr_assert_eq(record_call(&row, &record), OK);
@@ -49,8 +58,11 @@ rows_call(struct uuid id, const char *status)
 static inline struct record *
 rows_event(struct uuid id, const char *level)
 {
-	const struct event_row row = { .user_id = rows_user, .id = id,
-		.subject = "somebody", .level = level, .message = "it\nbegan",
+	const struct event_row row = { .user_id = rows_user,
+		.id = id,
+		.subject = "somebody",
+		.level = level,
+		.message = "it\nbegan",
 		.logged_us = clock_wall_us() };
 	struct record *record = NULL;
 
@@ -61,8 +73,10 @@ rows_event(struct uuid id, const char *level)
 static inline struct record_view
 rows_view(const struct record *record)
 {
-	return (struct record_view){ .kind = record->kind, .id = record->id,
-		.line = record->line, .len = record->len };
+	return (struct record_view){ .kind = record->kind,
+		.id = record->id,
+		.line = record->line,
+		.len = record->len };
 }
 
 /* The scratch database, migrated. */
@@ -83,8 +97,8 @@ rows_expect(struct db *db, const char *condition)
 {
 	char sql[1024];
 
-	(void)snprintf(sql, sizeof(sql),
-	    "do $$ begin assert (%s); end $$", condition);
+	(void)snprintf(sql, sizeof(sql), "do $$ begin assert (%s); end $$",
+	    condition);
 	cr_expect_eq(db_script(db, sql), OK, "%s: %s", condition,
 	    db_fault(db)->message);
 }
@@ -94,8 +108,8 @@ rows_hold(struct db *db, const char *condition)
 {
 	char sql[1024];
 
-	(void)snprintf(sql, sizeof(sql),
-	    "do $$ begin assert (%s); end $$", condition);
+	(void)snprintf(sql, sizeof(sql), "do $$ begin assert (%s); end $$",
+	    condition);
 	return db_script(db, sql) == OK;
 }
 

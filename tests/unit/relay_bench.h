@@ -24,9 +24,9 @@ struct journal {
 	pthread_t thread;
 	struct record *queue, **end;
 	bool stop;
-	bool full;   /* accepts nothing */
-	bool hold;   /* answers nothing */
-	int refuse;  /* so many ends are not durable */
+	bool full;  /* accepts nothing */
+	bool hold;  /* answers nothing */
+	int refuse; /* so many ends are not durable */
 	int running, ends;
 	char lines[65536];
 };
@@ -88,7 +88,7 @@ journal_run(void *arg)
 	pthread_mutex_lock(&journal->lock);
 	for (;;) {
 		while ((journal->queue == NULL || journal->hold) &&
-		    !(journal->stop && journal->queue == NULL))
+		       !(journal->stop && journal->queue == NULL))
 			pthread_cond_wait(&journal->wake, &journal->lock);
 		record = journal->queue;
 		if (record == NULL)
@@ -131,8 +131,8 @@ bench_start(struct bench *bench)
 	pthread_mutex_init(&bench->journal.lock, NULL);
 	pthread_cond_init(&bench->journal.wake, NULL);
 	bench->journal.end = &bench->journal.queue;
-	pthread_create(
-	    &bench->journal.thread, NULL, journal_run, &bench->journal);
+	pthread_create(&bench->journal.thread, NULL, journal_run,
+	    &bench->journal);
 	bench->inflight = inflight_map(NULL, 0, 8);
 	cr_assert_eq(relay_new(&bench->config, &bench->journal, bench->inflight,
 			 &bench->relay),
@@ -285,8 +285,8 @@ sink_end(struct call *call)
 	if (call->end == CALL_COMPLETED && call->stream) {
 		outlet_write(call->outlet, "data: [DONE]\n\n", 14);
 	} else if (call->end == CALL_COMPLETED) {
-		(void)response_json_text(
-		    req, 200, buf_str(&call->body), call->body.len);
+		(void)response_json_text(req, 200, buf_str(&call->body),
+		    call->body.len);
 	} else if (outlet_begun(call->outlet)) {
 		call_error_json(call, &error);
 		sse_data(&error, "", 0);
@@ -316,8 +316,8 @@ client_request(struct client *client)
 	return req;
 }
 
-#define PROMPT                                                              \
-	"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"    \
+#define PROMPT                                                           \
+	"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":" \
 	"\"one two three\"}],\"temperature\":0.70,\"stream\":true}"
 
 /* Starts a call; what relay_start() said.  When that is not OK, req is freed

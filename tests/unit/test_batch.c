@@ -58,7 +58,8 @@ Test(batch, a_call_arrives_with_its_texts_and_is_counted)
 	WRITE(rows_call(rows_id(), "completed"));
 	rows_expect(db,
 	    "(select (provider, model, status, prompt_tokens, cached_tokens,"
-	    " metadata->>'a') = ('echo', 'echo-1', 'completed', 3, null, E'\\n')"
+	    " metadata->>'a') = ('echo', 'echo-1', 'completed', 3, null, "
+	    "E'\\n')"
 	    " is not false from minuted.calls)");
 	rows_expect(db,
 	    "(select (request, response) = (E'hi\\there\\n\\\\', 'completed')"
@@ -129,17 +130,20 @@ Test(batch, calls_and_events_go_together)
 {
 	WRITE(rows_event(rows_id(), "info"), rows_call(rows_id(), "running"),
 	    rows_event(rows_id(), "info"));
-	rows_expect(db,
-	    "(select count(*) = 2 from minuted.events) and"
-	    " (select count(*) = 1 from minuted.calls)");
+	rows_expect(db, "(select count(*) = 2 from minuted.events) and"
+			" (select count(*) = 1 from minuted.calls)");
 }
 
 static struct record *
 with_metadata(const char *metadata)
 {
-	const struct event_row row = { .user_id = rows_user, .id = rows_id(),
-		.subject = "s", .level = "info", .message = "m",
-		.metadata = metadata, .logged_us = 1 };
+	const struct event_row row = { .user_id = rows_user,
+		.id = rows_id(),
+		.subject = "s",
+		.level = "info",
+		.message = "m",
+		.metadata = metadata,
+		.logged_us = 1 };
 	struct record *record = NULL;
 
 	cr_assert_eq(record_event(&row, &record), OK);
@@ -160,13 +164,12 @@ Test(batch, a_culprit_is_buried_and_the_others_go_in)
 	cr_assert_eq(write_all(records), OK);
 	cr_expect_eq(buried, 4);
 	rows_expect(db, "(select count(*) = 57 from minuted.events)");
-	rows_expect(db,
-	    "(select array_agg(kind || sqlstate order by id) ="
-	    " '{call22P02,event22P02,event22P02,event22P02}'"
-	    " from minuted.dead_letters)");
-	rows_expect(db,
-	    "(select bool_and(convert_from(record, 'UTF8') like"
-	    " E'%{no json%\\n') from minuted.dead_letters where kind = 'event')");
+	rows_expect(db, "(select array_agg(kind || sqlstate order by id) ="
+			" '{call22P02,event22P02,event22P02,event22P02}'"
+			" from minuted.dead_letters)");
+	rows_expect(db, "(select bool_and(convert_from(record, 'UTF8') like"
+			" E'%{no json%\\n') from minuted.dead_letters where "
+			"kind = 'event')");
 }
 
 Test(batch, a_constraint_buries_too)
@@ -193,8 +196,9 @@ Test(batch, a_schema_that_is_wrong_buries_nothing)
 
 Test(batch, a_database_that_is_away_is_busy)
 {
-	struct db *away = scratch_connect(
-	    "host=/nonexistent dbname=x connect_timeout=1", 1000);
+	struct db *away =
+	    scratch_connect("host=/nonexistent dbname=x connect_timeout=1",
+		1000);
 	struct record *record = rows_event(rows_id(), "info");
 	struct record_view view = rows_view(record);
 

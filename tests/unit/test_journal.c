@@ -10,7 +10,7 @@
 #include "journal_rows.h"
 
 #define SUBMITTERS 16
-#define EACH 250
+#define EACH       250
 
 static struct db *db;
 static char dir[64];
@@ -34,7 +34,7 @@ static int
 count_done(void)
 {
 	return said.count[DURABLE_DB] + said.count[DURABLE_SPOOL] +
-	    said.count[DURABLE_NONE];
+	       said.count[DURABLE_NONE];
 }
 
 static void
@@ -142,8 +142,8 @@ static void
 look(struct record *record, enum durable how)
 {
 	struct witness *witness = record->arg;
-	bool there = rows_hold(witness->db,
-	    "(select count(*) = 1 from minuted.events)");
+	bool there =
+	    rows_hold(witness->db, "(select count(*) = 1 from minuted.events)");
 
 	atomic_store(&witness->seen, there && how == DURABLE_DB ? 1 : -1);
 }
@@ -241,7 +241,7 @@ start_submitters(pthread_t threads[SUBMITTERS])
 {
 	for (int i = 0; i < SUBMITTERS; i++)
 		cr_assert_eq(pthread_create(&threads[i], NULL, submit_many,
-		                 NULL),
+				 NULL),
 		    0);
 }
 

@@ -16,9 +16,9 @@
 #include <criterion/criterion.h>
 
 #define HOUR_MS 3600000
-#define TAKERS 8
-#define TRIES 2000
-#define MAX 5000
+#define TAKERS  8
+#define TRIES   2000
+#define MAX     5000
 
 static void
 wait_ms(long ms)
@@ -41,8 +41,7 @@ Test(limit, n_allowed_means_n_pass)
 		cr_expect_leq(state.reset_s, 3600);
 		cr_expect_geq(state.reset_s, 3599);
 	}
-	cr_expect_eq(limit_take(limits, "a", 1, 3, HOUR_MS, &state),
-	    ERR_LIMIT);
+	cr_expect_eq(limit_take(limits, "a", 1, 3, HOUR_MS, &state), ERR_LIMIT);
 	cr_expect_eq(state.remaining, 0);
 	cr_expect_eq(limit_take(limits, "b", 1, 3, HOUR_MS, NULL), OK);
 	limits_unmap(limits);
@@ -88,8 +87,7 @@ Test(limit, what_is_known_afterwards_counts_over_the_limit)
 	struct limits *limits = limits_map(100);
 
 	cr_expect_eq(limit_add(limits, "a", 500, HOUR_MS), OK);
-	cr_expect_eq(limit_take(limits, "a", 1, 400, HOUR_MS, NULL),
-	    ERR_LIMIT);
+	cr_expect_eq(limit_take(limits, "a", 1, 400, HOUR_MS, NULL), ERR_LIMIT);
 	cr_expect_eq(limit_take(limits, "a", 1, 501, HOUR_MS, NULL), OK);
 	cr_expect_eq(limit_add(limits, "a", INT64_MAX, HOUR_MS), OK);
 	cr_expect_eq(limit_look(limits, "a", INT64_MAX, HOUR_MS, NULL),
@@ -177,7 +175,7 @@ Test(limit, threads_share_a_limit_exactly)
 	taker.taken = &taken;
 	for (int i = 0; i < TAKERS; i++)
 		cr_assert_eq(pthread_create(&threads[i], NULL, take_many,
-		                 &taker),
+				 &taker),
 		    0);
 	for (int i = 0; i < TAKERS; i++)
 		(void)pthread_join(threads[i], NULL);
@@ -242,12 +240,11 @@ Test(limit, a_taker_that_is_killed_locks_nobody_out)
 static enum err
 hold(struct limits *limits, int owner, int64_t amount, int64_t taken)
 {
-	return limit_hold(limits,
-	    &(struct limit_hold){ .name = "h",
-	        .owner = owner,
-	        .amount = amount,
-	        .max = 10,
-	        .taken = taken });
+	return limit_hold(limits, &(struct limit_hold){ .name = "h",
+				      .owner = owner,
+				      .amount = amount,
+				      .max = 10,
+				      .taken = taken });
 }
 
 Test(limit, what_is_held_is_given_back)

@@ -11,7 +11,7 @@
 static const struct uuid user = { { 1, 2, 3, 4, 5, 6, 0x70, 8, 0x80 } };
 static const struct uuid id = { { 9, 2, 3, 4, 5, 6, 0x70, 8, 0x80, 1 } };
 
-#define IDS                                     \
+#define IDS                                      \
 	"01020304-0506-7008-8000-000000000000\t" \
 	"09020304-0506-7008-8001-000000000000\t"
 
@@ -62,18 +62,36 @@ Test(record, what_is_not_known_is_null)
 Test(record, every_column_is_in_its_place)
 {
 	struct call_row row = {
-		.user_id = user, .id = id, .key_id = "key", .kind = "kind",
-		.provider = "provider", .model = "model",
-		.upstream_model = "upstream", .status = "failed",
-		.prompt_tokens = 1, .completion_tokens = 2, .cached_tokens = 3,
-		.reasoning_tokens = 4, .estimated = true, .cost_pico = 5,
-		.latency_us = 6, .first_token_us = 7, .http_status = 8,
-		.started_us = 9, .finished_us = 10, .error = "error",
-		.end_user = "end_user", .environment = "environment",
-		.source = "source", .chat_id = "chat",
-		.session_id = "session", .request_id = "request_id",
-		.metadata = "{}", .request_text = "request",
-		.response_text = "response", .stream = true,
+		.user_id = user,
+		.id = id,
+		.key_id = "key",
+		.kind = "kind",
+		.provider = "provider",
+		.model = "model",
+		.upstream_model = "upstream",
+		.status = "failed",
+		.prompt_tokens = 1,
+		.completion_tokens = 2,
+		.cached_tokens = 3,
+		.reasoning_tokens = 4,
+		.estimated = true,
+		.cost_pico = 5,
+		.latency_us = 6,
+		.first_token_us = 7,
+		.http_status = 8,
+		.started_us = 9,
+		.finished_us = 10,
+		.error = "error",
+		.end_user = "end_user",
+		.environment = "environment",
+		.source = "source",
+		.chat_id = "chat",
+		.session_id = "session",
+		.request_id = "request_id",
+		.metadata = "{}",
+		.request_text = "request",
+		.response_text = "response",
+		.stream = true,
 	};
 	struct record *record = call(&row);
 
@@ -87,9 +105,13 @@ Test(record, every_column_is_in_its_place)
 
 Test(record, text_can_hold_anything)
 {
-	struct event_row row = { .user_id = user, .id = id, .subject = "s",
-		.level = "info", .message = "a\tb\nc\rd\\N\\.",
-		.metadata = "\\N", .logged_us = 1 };
+	struct event_row row = { .user_id = user,
+		.id = id,
+		.subject = "s",
+		.level = "info",
+		.message = "a\tb\nc\rd\\N\\.",
+		.metadata = "\\N",
+		.logged_us = 1 };
 	struct record *record = NULL;
 
 	cr_assert_eq(record_event(&row, &record), OK);

@@ -109,8 +109,8 @@ Test(relay, unreported_usage_is_estimated_and_marked)
 
 	bench_start(&bench);
 	free(bench_ask(&bench, "nousage", false));
-	cr_expect(has(
-	    bench_line(&bench), "\tcompleted\tf\t3\t2\t\\N\t\\N\tt\t7000\t"));
+	cr_expect(has(bench_line(&bench),
+	    "\tcompleted\tf\t3\t2\t\\N\t\\N\tt\t7000\t"));
 	bench_stop(&bench);
 }
 
@@ -221,8 +221,8 @@ Test(relay, refused_calls_cost_nothing)
 
 	bench_start(&bench);
 	free(bench_ask(&bench, "e500", true));
-	cr_expect(
-	    has(bench_line(&bench), "\tfailed\tt\t0\t0\t\\N\t\\N\tf\t0\t"));
+	cr_expect(has(bench_line(&bench),
+	    "\tfailed\tt\t0\t0\t\\N\t\\N\tf\t0\t"));
 	bench_stop(&bench);
 }
 

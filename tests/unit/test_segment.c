@@ -12,7 +12,7 @@
 #include <criterion/criterion.h>
 
 #define RECORDS 20
-#define LINE "a line of some length, of a record\n"
+#define LINE    "a line of some length, of a record\n"
 
 struct seen {
 	size_t count;
@@ -113,8 +113,8 @@ Test(segment, cut_anywhere_it_gives_every_whole_record)
 	fill(&file, 4);
 	for (size_t len = 0; len <= file.len; len++) {
 		size_t whole = len < SEGMENT_HEADER_SIZE
-		    ? 0
-		    : (len - SEGMENT_HEADER_SIZE) / size;
+				   ? 0
+				   : (len - SEGMENT_HEADER_SIZE) / size;
 		char *copy = malloc(len + 1); /* so that ASan sees its end */
 
 		memcpy(copy, file.data, len);
@@ -261,7 +261,7 @@ Test(segment, a_missing_file_is_said_so)
 	struct segment_report report;
 
 	cr_expect_eq(segment_read(AT_FDCWD, "/nonexistent.spool", &visitor,
-	                 &report),
+			 &report),
 	    ERR_MISSING);
 	cr_expect_eq(segment_check(AT_FDCWD, "/nonexistent.spool"),
 	    ERR_MISSING);
@@ -273,8 +273,7 @@ Test(segment, a_file_is_read_like_memory)
 {
 	char path[] = "/tmp/minuted-segment-XXXXXX";
 	struct seen seen = { 0 };
-	const struct segment_visitor visitor = { .record = see,
-		.arg = &seen };
+	const struct segment_visitor visitor = { .record = see, .arg = &seen };
 	struct segment_report report;
 	struct buf file;
 	int fd = mkstemp(path);

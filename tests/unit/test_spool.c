@@ -70,9 +70,9 @@ open_slot(int slot, uint64_t max)
 	struct spool *spool = NULL;
 
 	cr_assert_eq(spool_open(&(struct spool_options){ .dir = dir,
-	                            .slot = slot,
-	                            .bytes_max = max },
-	                 &spool),
+				    .slot = slot,
+				    .bytes_max = max },
+			 &spool),
 	    OK);
 	return spool;
 }
@@ -111,7 +111,7 @@ expect_delivered(struct spool *spool, const char *letters)
 	spool_seal(spool);
 	while (spool_oldest(spool, name) == OK) {
 		cr_assert_eq(segment_read(spool_dir_fd(spool), name, &visitor,
-		                 &report),
+				 &report),
 		    OK);
 		cr_assert_eq(spool_remove(spool, name), OK);
 	}
@@ -155,9 +155,9 @@ Test(spool, a_slot_has_one_owner)
 	struct spool *other = NULL;
 
 	cr_expect_eq(spool_open(&(struct spool_options){ .dir = dir,
-	                            .slot = 3,
-	                            .bytes_max = MIB },
-	                 &other),
+				    .slot = 3,
+				    .bytes_max = MIB },
+			 &other),
 	    ERR_CONFLICT);
 	cr_expect_null(other);
 	spool_close(spool);
@@ -316,9 +316,9 @@ Test(spool, a_newer_version_is_refused_and_stays)
 
 	leave_newer("0");
 	cr_expect_eq(spool_open(&(struct spool_options){ .dir = dir,
-	                            .slot = 0,
-	                            .bytes_max = MIB },
-	                 &spool),
+				    .slot = 0,
+				    .bytes_max = MIB },
+			 &spool),
 	    ERR_INPUT);
 	spool = open_slot(1, MIB); /* does not adopt it either */
 	cr_expect(spool_is_empty(spool));
@@ -331,14 +331,14 @@ Test(spool, a_directory_that_cannot_be_is_said_so)
 {
 	struct spool *spool = NULL;
 
-	cr_expect_eq(spool_open(&(struct spool_options){
-	                            .dir = "/nonexistent/spool",
-	                            .bytes_max = MIB },
-	                 &spool),
+	cr_expect_eq(spool_open(&(struct spool_options){ .dir = "/nonexistent/"
+								"spool",
+				    .bytes_max = MIB },
+			 &spool),
 	    ERR_SYSTEM);
 	cr_expect_eq(spool_open(&(struct spool_options){ .dir = "/dev/null",
-	                            .bytes_max = MIB },
-	                 &spool),
+				    .bytes_max = MIB },
+			 &spool),
 	    ERR_SYSTEM);
 	cr_expect_null(spool);
 }
@@ -377,7 +377,7 @@ Test(spool, a_writer_killed_at_any_moment_loses_nothing_acknowledged)
 		spool = open_slot(0, MIB);
 		while (spool_oldest(spool, name) == OK) {
 			cr_assert_eq(segment_read(spool_dir_fd(spool), name,
-			                 &visitor, &report),
+					 &visitor, &report),
 			    OK);
 			cr_assert_eq(report.corrupt, 0);
 			cr_assert_eq(spool_remove(spool, name), OK);

@@ -11,7 +11,7 @@ from (select coalesce($7::bigint, (select count(*) from hits)) as total) t
 left join lateral (
     select h.id, h.created_at
     from hits h
-    where (h.created_at, h.id) < (coalesce($3::text, 'infinity')::timestamptz, coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    where (h.created_at, h.id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
     order by h.created_at desc, h.id desc
     limit $5::bigint offset $6::bigint
 ) p on true

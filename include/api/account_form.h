@@ -1,0 +1,73 @@
+/*
+ * account_form.h - what clients send about accounts, read and checked.
+ *
+ * Every fault goes to bad; text is borrowed from the request's arena.
+ */
+#ifndef API_ACCOUNT_FORM_H
+#define API_ACCOUNT_FORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/problem.h"
+#include "http/request.h"
+#include "json/read.h"
+
+struct account_new {
+	const char *email;    /* lower case; NULL: none */
+	const char *username;
+	bool username_made;   /* from the e-mail: may be changed to be unique */
+	const char *password;
+	size_t password_len;
+	const char *first_name, *last_name, *name; /* NULL: not sent */
+	const char *organization_id;
+};
+
+/* What a family needs; the other one is optional. */
+enum account_needs {
+	ACCOUNT_EMAIL = 1 << 0,
+	ACCOUNT_USERNAME = 1 << 1
+};
+
+/*
+ * email, username, password, firstName, lastName, name or fullName,
+ * organizationId.  Without a username it is the e-mail's part before the @; one
+ * with an @ has to be the e-mail, so that nobody can be found by both.
+ */
+void account_form_new(struct http_request *req, struct problem_fields *bad,
+    const struct jsonr *body, unsigned needs, struct account_new *out);
+
+/* A new password in member name: its length, and that it is not a usual one
+ * nor the user's own name (either may be NULL). */
+void account_form_password(struct http_request *req,
+    struct problem_fields *bad, const struct jsonr *body, const char *name,
+    const struct account_new *of, const char **out, size_t *len);
+
+/* Trimmed, lower case, checked; *out NULL when not sent, or empty.  False when
+ * that was a fault. */
+bool account_form_email(struct http_request *req, struct problem_fields *bad,
+    const struct jsonr *body, const char **out);
+/* Trimmed, checked; *out NULL when not sent.  False when that was a fault. */
+bool account_form_username(struct http_request *req,
+    struct problem_fields *bad, const struct jsonr *body, const char **out);
+
+/* The two agree: no @, or the same as the e-mail. */
+bool account_form_agree(const char *username, const char *email);
+
+/* One @, something before it, a dot within the domain, printable ASCII, at most
+ * 320 bytes. */
+bool account_form_is_email(const char *text);
+
+/* firstName and lastName; NULL when not sent. */
+void account_form_names(struct problem_fields *bad, const struct jsonr *body,
+    const char **first, const char **last);
+
+/* Who logs in: email or username, trimmed; one of them has to be sent. */
+void account_form_login(struct http_request *req, struct problem_fields *bad,
+    const struct jsonr *body, const char **out);
+
+/* A password to be checked, of any length; a secret, never trimmed. */
+void account_form_secret(struct problem_fields *bad, const struct jsonr *body,
+    const char *name, const char **out, size_t *len);
+
+#endif /* API_ACCOUNT_FORM_H */

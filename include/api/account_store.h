@@ -1,0 +1,105 @@
+/*
+ * account_store.h - accounts and logins, shared by the families that have them.
+ *
+ * Logins.  A login is an access token (token.h) and a family of refresh tokens,
+ * of which one is good at a time; the family ends REFRESH_EXPIRES_IN after the
+ * login, however often it was refreshed.  Using up a refresh token is one
+ * UPDATE, so of any number of refreshes at once one wins.  A used token that is
+ * shown again was copied: its whole family is revoked (RFC 9700 section
+ * 4.14.2).  Not so when the request that shows it came within
+ * ACCOUNT_RACE_MS of the use: that is a client with two requests on their way,
+ * it gets a 401 and the winner's tokens go on.
+ *
+ * A password change raises users.token_version, which voids every access token
+ * at once, and revokes every family but the caller's: the caller's own refresh
+ * token gives it a new access token.
+ *
+ * Functions named _or_reply have answered the request when they are not OK.
+ * Text in the structs is in the request's arena.
+ */
+#ifndef API_ACCOUNT_STORE_H
+#define API_ACCOUNT_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/account_form.h"
+#include "base/err.h"
+#include "base/uuid.h"
+#include "db/db.h"
+#include "http/request.h"
+#include "json/write.h"
+
+#define ACCOUNT_RACE_MS 1000
+
+struct account {
+	struct uuid id;
+	int64_t version;
+	const char *id_text;
+	const char *email; /* NULL: none */
+	const char *username, *first_name, *last_name, *name, *role;
+	const char *created_at, *updated_at;
+};
+
+struct account_tokens {
+	const char *access, *refresh;
+	int64_t expires_s; /* life of the access token */
+};
+
+/*
+ * Makes the user.  tokens NULL: does not log in.  Only in a thread that may
+ * hash (ROUTE_HASHES).
+ */
+enum err account_register_or_reply(struct http_request *req,
+    const struct account_new *from, struct account *out,
+    struct account_tokens *tokens) MUST_CHECK;
+
+/*
+ * login is an e-mail or a username.  Whatever the cause of a failure, the
+ * answer is the same 401 and takes as long.  Only in a thread that may hash.
+ */
+enum err account_login_or_reply(struct http_request *req, const char *login,
+    const char *password, size_t len, struct account *out,
+    struct account_tokens *tokens) MUST_CHECK;
+
+enum err account_refresh_or_reply(struct http_request *req,
+    const char *refresh, struct account_tokens *tokens) MUST_CHECK;
+
+/* The account of who asks. */
+enum err account_load_or_reply(struct http_request *req, struct account *out)
+    MUST_CHECK;
+
+/*
+ * The password of who asks becomes password, if current is the one it has
+ * (ERR_INPUT otherwise, naming field).  Only in a thread that may hash.
+ */
+struct account_change {
+	const char *current, *password;
+	size_t current_len, password_len;
+	const char *field; /* of the current password, for the fault */
+};
+enum err account_password_or_reply(struct http_request *req,
+    const struct account_change *change) MUST_CHECK;
+
+/* Revokes the family of the refresh token; an unknown one is fine. */
+enum err account_logout_or_reply(struct http_request *req,
+    const char *refresh) MUST_CHECK;
+
+/* E-mail and username of who asks; a taken one is a 409. */
+enum err account_rename_or_reply(struct http_request *req, const char *email,
+    const char *username) MUST_CHECK;
+
+/* {id,email,username,firstName,lastName,name,role,createdAt,updatedAt} */
+void account_json(struct jsonw *w, const struct account *account);
+
+/* err of a statement on req->db: recorded for the log, and answered. */
+enum err account_db_reply(struct http_request *req, enum err err);
+
+/*
+ * Without a request, for commands: inserts the user with an id made here.
+ * ERR_CONFLICT when e-mail or username is taken.
+ */
+enum err account_insert(struct db *db, const struct account_new *from,
+    const char *password_hash, const char *role, struct uuid *id) MUST_CHECK;
+
+#endif /* API_ACCOUNT_STORE_H */

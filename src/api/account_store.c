@@ -1,0 +1,729 @@
+/*
+ * account_store.c - accounts and logins.
+ *
+ * Whoever makes or revokes refresh tokens of a user first locks the user's row,
+ * so that no token is made beside a revocation that cannot see it yet.
+ */
+#include "api/account_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/app.h"
+#include "api/audit.h"
+#include "auth/password.h"
+#include "auth/secret.h"
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/rand.h"
+
+#define NUMBER_SIZE    24
+#define USERNAME_TRIES 8
+
+enum err
+account_db_reply(struct http_request *req, enum err err)
+{
+	const struct db_fault *fault = db_fault(req->db);
+
+	(void)request_fail(req, err, "accounts: %s %s", fault->sqlstate,
+	    fault->message);
+	(void)problem_of(req, err);
+	return err;
+}
+
+static const char *
+number_text(struct http_request *req, int64_t value)
+{
+	return arena_printf(req->arena, "%lld", (long long)value);
+}
+
+/* --- accounts --------------------------------------------------------- */
+
+static const char *
+take(struct http_request *req, const struct db_rows *rows, size_t col)
+{
+	return rows_is_null(rows, 0, col)
+		   ? NULL
+		   : arena_strdup(req->arena, rows_text(rows, 0, col));
+}
+
+static enum err
+fill_account(struct http_request *req, const struct db_rows *rows,
+    struct account *out)
+{
+	*out = (struct account){
+		.version = rows_int64(rows, 0, 9),
+		.id_text = take(req, rows, 0),
+		.email = take(req, rows, 1),
+		.username = take(req, rows, 2),
+		.first_name = take(req, rows, 3),
+		.last_name = take(req, rows, 4),
+		.name = take(req, rows, 5),
+		.role = take(req, rows, 6),
+		.created_at = take(req, rows, 7),
+		.updated_at = take(req, rows, 8),
+	};
+	if (out->id_text == NULL || out->username == NULL || out->role == NULL)
+		return ERR_MEMORY;
+	return uuid_parse(out->id_text, &out->id);
+}
+
+/* ERR_MISSING when there is none, or when it is disabled. */
+static enum err
+load(struct http_request *req, const char *user_id, struct account *out)
+{
+	const char *args[] = { user_id };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_GET, args, &rows);
+	if (err == OK)
+		err = rows_count(rows) == 0 ? ERR_MISSING
+					    : fill_account(req, rows, out);
+	rows_free(rows);
+	return err;
+}
+
+enum err
+account_load_or_reply(struct http_request *req, struct account *out)
+{
+	enum err err = load(req, req->who.user_text, out);
+
+	if (err == ERR_MISSING) /* gone since it was identified */
+		err = ERR_AUTH;
+	return err == OK ? OK : account_db_reply(req, err);
+}
+
+void
+account_json(struct jsonw *w, const struct account *account)
+{
+	jsonw_object(w);
+	jsonw_kv(w, "id", account->id_text);
+	jsonw_kv(w, "email", account->email);
+	jsonw_kv(w, "username", account->username);
+	jsonw_kv(w, "firstName", account->first_name);
+	jsonw_kv(w, "lastName", account->last_name);
+	jsonw_kv(w, "name", account->name);
+	jsonw_kv(w, "role", account->role);
+	jsonw_kv(w, "createdAt", account->created_at);
+	jsonw_kv(w, "updatedAt", account->updated_at);
+	jsonw_end_object(w);
+}
+
+/* --- tokens ----------------------------------------------------------- */
+
+/* A refresh token for the client, in the arena, and what is stored of it. */
+struct refresh {
+	char id[UUID_TEXT_SIZE];
+	char hash[SECRET_HASH_SIZE];
+	const char *token;
+};
+
+static void
+wipe(void *token)
+{
+	explicit_bzero(token, strlen(token));
+}
+
+/* A copy of a secret in the arena, wiped with it. */
+static const char *
+keep_secret(struct http_request *req, const char *secret)
+{
+	char *copy = arena_strdup(req->arena, secret);
+
+	if (copy != NULL && arena_on_free(req->arena, wipe, copy) != OK)
+		return NULL;
+	return copy;
+}
+
+static enum err
+make_refresh(struct http_request *req, struct refresh *out)
+{
+	char token[SECRET_TOKEN_SIZE];
+	struct uuid id;
+	enum err err;
+
+	err = uuid_make(&id);
+	if (err == OK)
+		err = secret_refresh_make(token);
+	if (err != OK)
+		return err;
+	uuid_text(&id, out->id);
+	secret_hash(token, out->hash);
+	out->token = keep_secret(req, token);
+	explicit_bzero(token, sizeof(token));
+	return out->token == NULL ? ERR_MEMORY : OK;
+}
+
+static enum err
+make_access(struct http_request *req, const struct uuid *user_id,
+    const struct uuid *family, int64_t version, struct account_tokens *out)
+{
+	const struct token_keys *keys = &req->app->auth.keys;
+	char *token = NULL;
+	enum err err;
+
+	err = token_issue(keys, user_id, family, version, &token);
+	if (err != OK)
+		return err;
+	out->access = keep_secret(req, token);
+	out->expires_s = token_life_s(keys);
+	explicit_bzero(token, strlen(token));
+	free(token);
+	return out->access == NULL ? ERR_MEMORY : OK;
+}
+
+/* A new login of account.  ERR_AUTH when it changed since it was read. */
+static enum err
+issue(struct http_request *req, const struct account *account,
+    struct account_tokens *out)
+{
+	const char *life =
+	    number_text(req, req->app->config->refresh_expires_ms);
+	const char *version = number_text(req, account->version);
+	char family_text[UUID_TEXT_SIZE];
+	struct db_rows *rows = NULL;
+	struct refresh refresh;
+	struct uuid family;
+	enum err err;
+
+	err = make_refresh(req, &refresh);
+	if (err == OK)
+		err = uuid_make(&family);
+	if (err != OK)
+		return err;
+	if (life == NULL || version == NULL)
+		return ERR_MEMORY;
+	uuid_text(&family, family_text);
+	const char *args[] = { account->id_text, version, refresh.id,
+		family_text, refresh.hash, life };
+
+	err = db_query(req->db, DB_ACCOUNTS_TIDY, args, NULL);
+	if (err == OK)
+		err = db_query(req->db, DB_ACCOUNTS_ISSUE, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_AUTH;
+	rows_free(rows);
+	if (err != OK)
+		return err;
+	out->refresh = refresh.token;
+	return make_access(req, &account->id, &family, account->version, out);
+}
+
+/* --- registration ----------------------------------------------------- */
+
+static enum err
+insert(struct db *db, const struct account_new *from, const char *hash,
+    const char *role, const char *id)
+{
+	const char *args[] = { id, from->email, from->username, hash,
+		from->first_name, from->last_name, from->name,
+		from->organization_id, role };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(db, DB_ACCOUNTS_CREATE, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_CONFLICT;
+	rows_free(rows);
+	return err;
+}
+
+/* Which of the two is taken by somebody but user (NULL: by anybody). */
+static enum err
+ask_taken(struct db *db, const char *email, const char *username,
+    const char *user, bool taken[2])
+{
+	const char *args[] = { email, username, user };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(db, DB_ACCOUNTS_TAKEN, args, &rows);
+	if (err == OK) {
+		taken[0] = rows_bool(rows, 0, 0);
+		taken[1] = rows_bool(rows, 0, 1);
+	}
+	rows_free(rows);
+	return err;
+}
+
+/* "anna" becomes "anna-4f7k2q". */
+static enum err
+vary_username(const char *base, struct buf *out)
+{
+	char tail[7] = "";
+	uint32_t number;
+	enum err err;
+
+	err = rand_bytes(&number, sizeof(number));
+	if (err != OK)
+		return err;
+	codec_base62(number, tail, sizeof(tail) - 1);
+	buf_reset(out);
+	buf_addf(out, "%s-%s", base, tail);
+	return buf_ok(out) ? OK : ERR_MEMORY;
+}
+
+enum err
+account_insert(struct db *db, const struct account_new *from,
+    const char *password_hash, const char *role, struct uuid *id)
+{
+	char id_text[UUID_TEXT_SIZE];
+	struct account_new user = *from;
+	bool taken[2] = { false, true };
+	struct buf varied;
+	enum err err;
+
+	err = uuid_make(id);
+	if (err != OK)
+		return err;
+	uuid_text(id, id_text);
+	buf_init(&varied, 256);
+	err = insert(db, &user, password_hash, role, id_text);
+	for (int i = 0;
+	     i < USERNAME_TRIES && err == ERR_CONFLICT && user.username_made;
+	     i++) {
+		err = ask_taken(db, user.email, user.username, NULL, taken);
+		if (err == OK && taken[0])
+			err = ERR_CONFLICT;
+		else if (err == OK)
+			err = vary_username(from->username, &varied);
+		if (err != OK)
+			break;
+		user.username = buf_str(&varied);
+		err = insert(db, &user, password_hash, role, id_text);
+	}
+	buf_fini(&varied);
+	return err;
+}
+
+static enum err
+reply_taken(struct http_request *req, const char *email, const char *username,
+    const char *user)
+{
+	bool taken[2] = { false, false };
+	enum err err = ask_taken(req->db, email, username, user, taken);
+
+	if (err != OK)
+		return account_db_reply(req, err);
+	(void)problem_reply(req, ERR_CONFLICT, "%s is taken",
+	    taken[0] ? "this e-mail address" : "this user name");
+	return ERR_CONFLICT;
+}
+
+static enum err
+register_in(struct http_request *req, const struct account_new *from,
+    const char *hash, struct account *out, struct account_tokens *tokens)
+{
+	struct audit event = { .action = "register" };
+	char id_text[UUID_TEXT_SIZE];
+	struct uuid id;
+	enum err err;
+
+	err = account_insert(req->db, from, hash, "user", &id);
+	if (err != OK)
+		return err;
+	uuid_text(&id, id_text);
+	err = load(req, id_text, out);
+	if (err != OK)
+		return err;
+	if (tokens != NULL)
+		err = issue(req, out, tokens);
+	if (err != OK)
+		return err;
+	event.user_id = out->id_text;
+	return audit_row(req, &event);
+}
+
+enum err
+account_register_or_reply(struct http_request *req,
+    const struct account_new *from, struct account *out,
+    struct account_tokens *tokens)
+{
+	struct audit event = { .action = "register" };
+	char hash[PASSWORD_HASH_SIZE];
+	enum err err;
+
+	err = password_hash(from->password, from->password_len, hash);
+	if (err != OK) {
+		(void)problem_of(req, request_fail(req, err, "password_hash"));
+		return err;
+	}
+	err = db_begin(req->db);
+	if (err == OK)
+		err = register_in(req, from, hash, out, tokens);
+	if (err == OK)
+		err = db_commit(req->db);
+	else
+		db_rollback(req->db);
+	if (err == ERR_CONFLICT)
+		return reply_taken(req, from->email, from->username, NULL);
+	if (err != OK)
+		return account_db_reply(req, err);
+	event.user_id = out->id_text;
+	audit_line(req, &event);
+	return OK;
+}
+
+/* --- login ------------------------------------------------------------ */
+
+struct candidate { /* who a login may be of */
+	char id[UUID_TEXT_SIZE];
+	char hash[PASSWORD_HASH_SIZE];
+	int64_t version; /* read with the hash */
+	bool known, disabled;
+};
+
+static enum err
+find(struct http_request *req, const char *login, struct candidate *out)
+{
+	const char *args[] = { login };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	memset(out, 0, sizeof(*out));
+	err = db_query(req->db, DB_ACCOUNTS_FIND, args, &rows);
+	if (err == OK && rows_count(rows) > 0 &&
+	    rows_len(rows, 0, 0) < sizeof(out->id) &&
+	    rows_len(rows, 0, 1) < sizeof(out->hash)) {
+		memcpy(out->id, rows_text(rows, 0, 0), rows_len(rows, 0, 0));
+		memcpy(out->hash, rows_text(rows, 0, 1), rows_len(rows, 0, 1));
+		out->version = rows_int64(rows, 0, 2);
+		out->disabled = rows_bool(rows, 0, 3);
+		out->known = true;
+	}
+	rows_free(rows);
+	return err;
+}
+
+static enum err
+reply_not_known(struct http_request *req, const char *user_id)
+{
+	const struct audit event = { .action = "login_failed",
+		.user_id = user_id };
+
+	audit_note(req, &event);
+	(void)problem_reply(req, ERR_AUTH,
+	    "e-mail, user name or password is wrong");
+	return ERR_AUTH;
+}
+
+/* ERR_AUTH when the account changed since its hash was read. */
+static enum err
+log_in(struct http_request *req, const struct candidate *candidate,
+    struct account *out, struct account_tokens *tokens)
+{
+	const struct audit event = { .action = "login",
+		.user_id = candidate->id };
+	enum err err;
+
+	err = load(req, candidate->id, out);
+	if (err != OK)
+		return err == ERR_MISSING ? ERR_AUTH : err;
+	out->version = candidate->version;
+	err = db_begin(req->db);
+	if (err != OK)
+		return err;
+	err = issue(req, out, tokens);
+	if (err == OK)
+		err = audit_row(req, &event);
+	if (err == OK)
+		err = db_commit(req->db);
+	else
+		db_rollback(req->db);
+	if (err == OK)
+		audit_line(req, &event);
+	return err;
+}
+
+enum err
+account_login_or_reply(struct http_request *req, const char *login,
+    const char *password, size_t len, struct account *out,
+    struct account_tokens *tokens)
+{
+	struct candidate candidate;
+	enum err err;
+
+	err = find(req, login, &candidate);
+	if (err != OK)
+		return account_db_reply(req, err);
+	err = password_verify(password, len,
+	    candidate.known ? candidate.hash : NULL);
+	if (err == OK && candidate.disabled)
+		err = ERR_AUTH;
+	if (err == OK)
+		err = log_in(req, &candidate, out, tokens);
+	if (err == ERR_AUTH)
+		return reply_not_known(req,
+		    candidate.known ? candidate.id : NULL);
+	return err == OK ? OK : account_db_reply(req, err);
+}
+
+/* --- refresh and logout ----------------------------------------------- */
+
+static enum err
+rotate(struct http_request *req, const char *hash,
+    struct account_tokens *tokens)
+{
+	struct db_rows *rows = NULL;
+	struct uuid user, family;
+	struct refresh next;
+	enum err err;
+
+	err = make_refresh(req, &next);
+	if (err != OK)
+		return err;
+	const char *args[] = { hash, next.id, next.hash };
+
+	err = db_query(req->db, DB_ACCOUNTS_LOCK, args, NULL);
+	if (err == OK)
+		err = db_query(req->db, DB_ACCOUNTS_ROTATE, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_AUTH;
+	if (err != OK)
+		goto out;
+	tokens->refresh = next.token;
+	err = uuid_parse(rows_text(rows, 0, 0), &user);
+	if (err == OK)
+		err = uuid_parse(rows_text(rows, 0, 1), &family);
+	if (err == OK)
+		err = make_access(req, &user, &family, rows_int64(rows, 0, 2),
+		    tokens);
+out:
+	rows_free(rows);
+	return err;
+}
+
+/* With the user locked: a token that was used before ends its family, unless
+ * the request that shows it was on its way then. */
+static enum err
+look_for_reuse(struct http_request *req, const char *hash)
+{
+	int64_t waited_us = clock_mono_us() - req->started_us;
+	const char *args[] = { hash };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_SPENT, args, &rows);
+	if (err != OK || rows_count(rows) == 0 ||
+	    rows_int64(rows, 0, 2) - waited_us <=
+		(int64_t)ACCOUNT_RACE_MS * 1000)
+		goto out;
+	const char *family[] = { rows_text(rows, 0, 0), rows_text(rows, 0, 1) };
+	const struct audit event = { .action = "refresh_reuse",
+		.user_id = family[0],
+		.object = family[1] };
+
+	err = db_query(req->db, DB_ACCOUNTS_REVOKE_FAMILY, family, NULL);
+	if (err == OK)
+		err = audit_row(req, &event);
+	if (err == OK)
+		audit_line(req, &event);
+out:
+	rows_free(rows);
+	return err;
+}
+
+/* The refusal is an answer like any other: what it found is committed. */
+static enum err
+rotate_or_revoke(struct http_request *req, const char *hash,
+    struct account_tokens *tokens)
+{
+	enum err err, verdict;
+
+	err = db_begin(req->db);
+	if (err != OK)
+		return err;
+	verdict = rotate(req, hash, tokens);
+	err = verdict;
+	if (verdict == ERR_AUTH)
+		err = look_for_reuse(req, hash);
+	if (err != OK) {
+		db_rollback(req->db);
+		return err;
+	}
+	err = db_commit(req->db);
+	return err == OK ? verdict : err;
+}
+
+enum err
+account_refresh_or_reply(struct http_request *req, const char *refresh,
+    struct account_tokens *tokens)
+{
+	char hash[SECRET_HASH_SIZE];
+	enum err err;
+
+	secret_hash(refresh, hash);
+	err = rotate_or_revoke(req, hash, tokens);
+	if (err == ERR_AUTH) {
+		(void)problem_reply(req, err,
+		    "the refresh token is not valid any more");
+		return err;
+	}
+	return err == OK ? OK : account_db_reply(req, err);
+}
+
+static enum err
+log_out(struct http_request *req, const char *hash, char user[UUID_TEXT_SIZE])
+{
+	const char *args[] = { hash };
+	struct audit event = { .action = "logout", .user_id = user };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_LOCK, args, NULL);
+	if (err == OK)
+		err = db_query(req->db, DB_ACCOUNTS_LOGOUT, args, &rows);
+	if (err == OK && rows_count(rows) > 0 &&
+	    rows_len(rows, 0, 0) < UUID_TEXT_SIZE) {
+		memcpy(user, rows_text(rows, 0, 0), rows_len(rows, 0, 0) + 1);
+		err = audit_row(req, &event);
+	}
+	rows_free(rows);
+	return err;
+}
+
+enum err
+account_logout_or_reply(struct http_request *req, const char *refresh)
+{
+	char hash[SECRET_HASH_SIZE], user[UUID_TEXT_SIZE] = "";
+	const struct audit event = { .action = "logout", .user_id = user };
+	enum err err;
+
+	secret_hash(refresh, hash);
+	err = db_begin(req->db);
+	if (err == OK)
+		err = log_out(req, hash, user);
+	if (err == OK)
+		err = db_commit(req->db);
+	else
+		db_rollback(req->db);
+	if (err != OK)
+		return account_db_reply(req, err);
+	if (user[0] != '\0')
+		audit_line(req, &event);
+	return OK;
+}
+
+/* --- changes ---------------------------------------------------------- */
+
+/* ERR_INPUT when current is not the password; else the version it has. */
+static enum err
+verify_current(struct http_request *req, const struct account_change *change,
+    char version[NUMBER_SIZE])
+{
+	const char *args[] = { req->who.user_text };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_HASH, args, &rows);
+	if (err != OK)
+		return err;
+	if (rows_count(rows) == 0 || rows_len(rows, 0, 1) >= NUMBER_SIZE) {
+		rows_free(rows);
+		return ERR_AUTH;
+	}
+	memcpy(version, rows_text(rows, 0, 1), rows_len(rows, 0, 1) + 1);
+	err = password_verify(change->current, change->current_len,
+	    rows_text(rows, 0, 0));
+	rows_free(rows);
+	return err == ERR_AUTH ? ERR_INPUT : err;
+}
+
+/* The family of the caller's own login, as text; NULL when it has none. */
+static const char *
+own_family(struct http_request *req)
+{
+	char text[UUID_TEXT_SIZE];
+	struct token_claims claims;
+
+	if (identify_claims(&req->app->auth, req, &claims) != OK ||
+	    uuid_is_zero(&claims.family_id))
+		return NULL;
+	uuid_text(&claims.family_id, text);
+	return arena_strdup(req->arena, text);
+}
+
+static enum err
+store_password(struct http_request *req, const char *hash, const char *version)
+{
+	const char *args[] = { req->who.user_text, hash, version };
+	const char *others[] = { req->who.user_text, own_family(req) };
+	const struct audit event = { .action = "password_change",
+		.user_id = req->who.user_text };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_PASSWORD, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_AUTH; /* another change was quicker */
+	rows_free(rows);
+	if (err == OK)
+		err =
+		    db_query(req->db, DB_ACCOUNTS_REVOKE_OTHERS, others, NULL);
+	if (err == OK)
+		err = audit_row(req, &event);
+	return err;
+}
+
+/* Not a 401: the client is known, and would only refresh its token. */
+static enum err
+reply_wrong_password(struct http_request *req,
+    const struct account_change *change)
+{
+	const struct audit event = { .action = "password_change_failed",
+		.user_id = req->who.user_text };
+	struct problem_fields *bad = problem_fields(req);
+
+	audit_note(req, &event);
+	problem_field(bad, change->field, "is not the current password");
+	(void)problem_fields_reply(bad);
+	return ERR_INPUT;
+}
+
+enum err
+account_password_or_reply(struct http_request *req,
+    const struct account_change *change)
+{
+	const struct audit event = { .action = "password_change",
+		.user_id = req->who.user_text };
+	char hash[PASSWORD_HASH_SIZE], version[NUMBER_SIZE] = "";
+	enum err err;
+
+	err = verify_current(req, change, version);
+	if (err == ERR_INPUT)
+		return reply_wrong_password(req, change);
+	if (err == OK)
+		err =
+		    password_hash(change->password, change->password_len, hash);
+	if (err == OK)
+		err = db_begin(req->db);
+	if (err != OK)
+		return account_db_reply(req, err);
+	err = store_password(req, hash, version);
+	if (err == OK)
+		err = db_commit(req->db);
+	else
+		db_rollback(req->db);
+	if (err != OK)
+		return account_db_reply(req, err);
+	audit_line(req, &event);
+	return OK;
+}
+
+enum err
+account_rename_or_reply(struct http_request *req, const char *email,
+    const char *username)
+{
+	const char *args[] = { req->who.user_text, email, username };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_RENAME, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_AUTH;
+	rows_free(rows);
+	if (err == ERR_CONFLICT)
+		return reply_taken(req, email, username, req->who.user_text);
+	return err == OK ? OK : account_db_reply(req, err);
+}

@@ -1,0 +1,106 @@
+"""test_spool.py - PostgreSQL goes away, calls do not, and nothing is lost."""
+
+import pathlib
+import re
+
+from instance import Postgres, wait_until
+
+
+def figures(done):
+    return dict(re.findall(r"^([a-z]+(?: [a-z]+)?) {2,}(\S+)", done.stdout, re.M))
+
+
+def test_an_outage_is_spooled_and_delivered(make_instance):
+    cluster = Postgres()
+    try:
+        instance = make_instance(cluster=cluster)
+        user = instance.user()
+        before = user.chat("before")
+        assert before.status == 200
+        status = figures(instance.command("spool", "status"))
+        assert status["records"] == "0" and status["corrupt"] == "0"
+
+        cluster.stop("immediate")
+        answers = [user.chat(f"while away {i}") for i in range(5)]
+        assert [a.status for a in answers] == [200] * 5
+        with user.chat_stream("streamed while away") as stream:
+            assert stream.texts()[-1] == "[DONE]"
+        status = figures(instance.command("spool", "status"))
+        assert int(status["records"]) >= 6
+        verified = instance.command("spool", "verify")
+        assert verified.returncode == 0, verified
+        assert ".spool: good, " in verified.stdout
+        held = instance.command("spool", "replay")
+        assert held.returncode == 1, "PostgreSQL is away"
+
+        cluster.start()
+        ids = [a.headers["X-Call-Id"] for a in answers + [stream]]
+        wait_until(lambda: instance.healthy())
+        for each in ids:
+            call = wait_until(lambda: (
+                got := user.get("/v1/calls/" + each)).status == 200 and got.json())
+            assert call["status"] == "completed"
+        wait_until(lambda: figures(instance.command("spool", "status"))["segments"] == "0")
+        assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
+    finally:
+        if "instance" in locals():
+            instance.stop_minuted()
+        if not (cluster.dir / "data/postmaster.pid").exists():
+            cluster.start()
+
+
+def test_replay_by_hand_of_what_a_stopped_instance_left(make_instance):
+    cluster = Postgres()
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    user.chat("before")
+    cluster.stop("immediate")
+    answer = user.chat("while away")
+    assert answer.status == 200
+    instance.stop_minuted()
+    cluster.start()
+    done = instance.command("spool", "replay")
+    assert done.returncode == 0, done
+    assert "records delivered" in done.stdout
+    rows = instance.psql("select status from minuted.calls where id = '%s'"
+                         % answer.headers["X-Call-Id"])
+    assert rows == [["completed"]]
+    assert figures(instance.command("spool", "status"))["segments"] == "0"
+
+
+def test_a_damaged_segment_is_found(make_instance):
+    cluster = Postgres()
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    user.chat("before")
+    cluster.stop("immediate")
+    for i in range(3):
+        assert user.chat(f"away {i}").status == 200
+    instance.stop_minuted()
+    segments = list(pathlib.Path(instance.dir / "spool").glob("*/*.spool"))
+    assert segments
+    data = bytearray(segments[0].read_bytes())
+    data[60] ^= 1  # in the header of the first record
+    segments[0].write_bytes(data)
+    verified = instance.command("spool", "verify")
+    assert verified.returncode == 1
+    assert "corrupt" in verified.stdout
+    cluster.start()
+    done = instance.command("spool", "replay")
+    assert "1 corrupt places kept" in done.stdout, done
+    assert list(pathlib.Path(instance.dir / "spool").glob("*/*.bad"))
+
+
+def test_wrong_arguments(instance):
+    for args in ((), ("frob",), ("status", "more")):
+        done = instance.command("spool", *args)
+        assert done.returncode == 2 and "usage" in done.stderr
+
+
+def test_two_instances_cannot_share_a_spool(make_instance, instance):
+    other = make_instance(start=False)
+    other.settings["SPOOL_DIR"] = instance.settings["SPOOL_DIR"]
+    other.prepare()
+    other.start_minuted()
+    wait_until(lambda: "two SPOOL_DIR" in other.log(), 20)
+    assert instance.healthy()

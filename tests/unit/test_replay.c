@@ -1,0 +1,173 @@
+/*
+ * test_replay.c - segments into PostgreSQL: what is good is delivered, what is
+ * damaged is kept.
+ */
+#include "journal/replay.h"
+
+#include <fcntl.h>
+
+#include "journal/segment.h"
+#include "journal/slot.h"
+#include "journal_rows.h"
+
+#define NAME "01990000-0000-7000-8000-000000000000" SEGMENT_SUFFIX
+
+static struct db *db;
+static char dir[64];
+static int dir_fd;
+static struct replay replay;
+
+static void
+start(void)
+{
+	db = rows_database();
+	(void)snprintf(dir, sizeof(dir), "/tmp/minuted-replay-XXXXXX");
+	cr_assert_not_null(mkdtemp(dir));
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+	cr_assert_geq(dir_fd, 0);
+	replay_init(&replay, db);
+}
+
+static void
+stop(void)
+{
+	(void)close(dir_fd);
+	rows_remove_tree(dir);
+	db_free(db);
+	scratch_stop();
+}
+
+TestSuite(replay, .init = start, .fini = stop);
+
+static void
+fill(struct buf *out, size_t events)
+{
+	buf_init(out, 64 << 20);
+	segment_add_header(out, &(struct uuid){ { 1 } });
+	for (size_t i = 0; i < events; i++) {
+		struct record *record = rows_event(rows_id(), "info");
+		struct record_view view = rows_view(record);
+
+		segment_add_record(out, &view);
+		record_free(record);
+	}
+	cr_assert(buf_ok(out));
+}
+
+static void
+save(const struct buf *bytes)
+{
+	int fd = openat(dir_fd, NAME, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(slot_write(fd, bytes->data, bytes->len), OK);
+	(void)close(fd);
+}
+
+static void
+save_events(size_t events)
+{
+	struct buf bytes;
+
+	fill(&bytes, events);
+	save(&bytes);
+	buf_fini(&bytes);
+}
+
+static bool
+exists(const char *name)
+{
+	return faccessat(dir_fd, name, F_OK, 0) == 0;
+}
+
+Test(replay, everything_is_delivered_in_batches)
+{
+	save_events(2 * REPLAY_BATCH_MAX + 345);
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.records, 2 * REPLAY_BATCH_MAX + 345);
+	rows_expect(db, "(select count(*) = 2345 from minuted.events)");
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	rows_expect(db, "(select count(*) = 2345 from minuted.events)");
+	rows_expect(db, "(select sum(calls) = 2345 from minuted.usage_deltas)");
+}
+
+Test(replay, ten_thousand_a_second)
+{
+	int64_t began_us;
+
+	save_events(20000);
+	began_us = clock_mono_us();
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_lt(clock_mono_us() - began_us, 2000000);
+}
+
+Test(replay, damage_is_kept_and_the_rest_delivered)
+{
+	struct buf bytes;
+
+	fill(&bytes, 100);
+	bytes.data[bytes.len / 2] ^= 1;
+	save(&bytes);
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.corrupt, 1);
+	rows_expect(db, "(select count(*) = 99 from minuted.events)");
+	cr_expect(exists(NAME SLOT_BAD_SUFFIX));
+	cr_assert_eq(slot_remove(dir_fd, NAME), OK);
+	cr_expect(exists(NAME SLOT_BAD_SUFFIX));
+	buf_fini(&bytes);
+}
+
+Test(replay, a_torn_tail_is_no_damage)
+{
+	struct buf bytes;
+
+	fill(&bytes, 10);
+	bytes.len -= 20;
+	save(&bytes);
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.corrupt, 0);
+	cr_expect_not(exists(NAME SLOT_BAD_SUFFIX));
+	rows_expect(db, "(select count(*) = 9 from minuted.events)");
+	buf_fini(&bytes);
+}
+
+Test(replay, a_timeout_makes_batches_smaller_and_success_larger)
+{
+	struct db *slow = scratch_connect(scratch_url, 200);
+
+	replay.db = slow;
+	save_events(REPLAY_BATCH_MAX);
+	cr_assert_eq(db_begin(db), OK);
+	scratch_do(db, "lock table minuted.events");
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_TIMEOUT);
+	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX / 2);
+	db_rollback(db);
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX);
+	rows_expect(db, "(select count(*) = 1000 from minuted.events)");
+	db_free(slow);
+}
+
+static enum err
+enough(void *arg)
+{
+	(*(int *)arg)++;
+	return ERR_GONE;
+}
+
+Test(replay, progress_can_end_it)
+{
+	int calls = 0;
+
+	replay.progress = enough;
+	replay.arg = &calls;
+	save_events(REPLAY_BATCH_MAX + 1);
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_GONE);
+	cr_expect_eq(calls, 1);
+	rows_expect(db, "(select count(*) = 1000 from minuted.events)");
+}
+
+Test(replay, what_is_not_there_is_missing)
+{
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_MISSING);
+}
