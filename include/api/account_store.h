@@ -1,18 +1,9 @@
 /*
- * account_store.h - accounts and logins, shared by the families that have them.
- *
- * Logins.  A login is an access token (token.h) and a family of refresh tokens,
- * of which one is good at a time; the family ends REFRESH_EXPIRES_IN after the
- * login, however often it was refreshed.  Using up a refresh token is one
- * UPDATE, so of any number of refreshes at once one wins.  A used token that is
- * shown again was copied: its whole family is revoked (RFC 9700 section
- * 4.14.2).  Not so when the request that shows it came within
- * ACCOUNT_RACE_MS of the use: that is a client with two requests on their way,
- * it gets a 401 and the winner's tokens go on.
+ * account_store.h - accounts, shared by the families that have them.
  *
  * A password change raises users.token_version, which voids every access token
- * at once, and revokes every family but the caller's: the caller's own refresh
- * token gives it a new access token.
+ * at once, and revokes every family of refresh tokens but the caller's: the
+ * caller's own refresh token gives it a new access token.
  *
  * Functions named _or_reply have answered the request when they are not OK.
  * Text in the structs is in the request's arena.
@@ -30,7 +21,7 @@
 #include "http/request.h"
 #include "json/write.h"
 
-#define ACCOUNT_RACE_MS 1000
+struct account_tokens; /* account_login.h */
 
 struct account {
 	struct uuid id;
@@ -41,11 +32,6 @@ struct account {
 	const char *created_at, *updated_at;
 };
 
-struct account_tokens {
-	const char *access, *refresh;
-	int64_t expires_s; /* life of the access token */
-};
-
 /*
  * Makes the user.  tokens NULL: does not log in.  Only in a thread that may
  * hash (ROUTE_HASHES).
@@ -54,16 +40,9 @@ enum err account_register_or_reply(struct http_request *req,
     const struct account_new *from, struct account *out,
     struct account_tokens *tokens) MUST_CHECK;
 
-/*
- * login is an e-mail or a username.  Whatever the cause of a failure, the
- * answer is the same 401 and takes as long.  Only in a thread that may hash.
- */
-enum err account_login_or_reply(struct http_request *req, const char *login,
-    const char *password, size_t len, struct account *out,
-    struct account_tokens *tokens) MUST_CHECK;
-
-enum err account_refresh_or_reply(struct http_request *req,
-    const char *refresh, struct account_tokens *tokens) MUST_CHECK;
+/* The account of user_id; ERR_MISSING when there is none, or it is disabled. */
+enum err account_load(struct http_request *req, const char *user_id,
+    struct account *out) MUST_CHECK;
 
 /* The account of who asks. */
 enum err account_load_or_reply(struct http_request *req, struct account *out)
@@ -80,10 +59,6 @@ struct account_change {
 };
 enum err account_password_or_reply(struct http_request *req,
     const struct account_change *change) MUST_CHECK;
-
-/* Revokes the family of the refresh token; an unknown one is fine. */
-enum err account_logout_or_reply(struct http_request *req,
-    const char *refresh) MUST_CHECK;
 
 /* E-mail and username of who asks; a taken one is a 409. */
 enum err account_rename_or_reply(struct http_request *req, const char *email,

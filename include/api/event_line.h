@@ -10,8 +10,8 @@
 #define API_EVENT_LINE_H
 
 #include "base/buf.h"
-#include "json/write.h"
 #include "llm/call.h"
+#include "json/write.h"
 
 struct event_line {
 	struct buf buf;

@@ -5,6 +5,7 @@
 #include "api/accounts.h"
 
 #include "api/account_form.h"
+#include "api/account_login.h"
 #include "api/account_store.h"
 #include "http/body.h"
 #include "http/problem.h"
@@ -36,6 +37,7 @@ reply_grant(struct http_request *req, const struct grant *grant)
 {
 	struct jsonw w;
 
+	response_header(req, "Cache-Control", "no-store");
 	jsonw_init(&w, &req->out);
 	begin_success(&w, grant->message);
 	jsonw_key(&w, "data");
@@ -131,6 +133,7 @@ accounts_refresh(struct http_request *req)
 		return problem_fields_reply(bad);
 	if (account_refresh_or_reply(req, refresh, &tokens) != OK)
 		return ANSWERED;
+	response_header(req, "Cache-Control", "no-store");
 	jsonw_init(&w, &req->out);
 	begin_success(&w, "Token refreshed successfully");
 	jsonw_key(&w, "data");

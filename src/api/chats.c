@@ -32,7 +32,7 @@ static const char *const sort_keys[] = { "createdAt", "updatedAt", "title",
 static const char *const sort_orders[] = { "asc", "desc", NULL };
 
 static const struct page_order orders[] = {
-	{ "createdAt desc", PAGE_TIME },
+	{ "createdAt desc", PAGE_TIME }, /* unless asked for another */
 	{ "createdAt asc", PAGE_TIME },
 	{ "updatedAt desc", PAGE_TIME },
 	{ "updatedAt asc", PAGE_TIME },
@@ -284,7 +284,12 @@ chats_list(struct http_request *req)
 		return problem_of(req, ERR_MEMORY);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	return reply_page(req, DB_CHATS_LIST,
+	if (order == &orders[0] && active == NULL)
+		return reply_page(req, DB_CHATS_LIST,
+		    (const char *const[]){ req->who.user_text, page.time,
+			page.after, page.limit, page.offset, page.total },
+		    &page);
+	return reply_page(req, DB_CHATS_LIST_SORTED,
 	    (const char *const[]){ req->who.user_text, active, order->name,
 		page.time, page.text, page.after, page.limit, page.offset,
 		page.total },

@@ -208,6 +208,13 @@ who_or_reply(struct http_request *req, const struct jsonr *body)
 	return err;
 }
 
+/* Without a header and without a body there is nothing to be read. */
+static bool
+can_say_who_or_reply(struct http_request *req)
+{
+	return req->body_len > 0 || who_or_reply(req, NULL) == OK;
+}
+
 /* --- answers ---------------------------------------------------------- */
 
 static enum handled
@@ -290,7 +297,8 @@ take_one(struct http_request *req, make_fn make)
 	struct jsonr *body;
 	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK ||
+	if (!can_say_who_or_reply(req) ||
+	    body_object_or_reply(req, &body) != OK ||
 	    who_or_reply(req, body) != OK)
 		return ANSWERED;
 	err = make(req, body, &record);
@@ -437,6 +445,8 @@ read_batch(struct batch *batch)
 	struct jsonr *body = NULL;
 	enum err err;
 
+	if (!can_say_who_or_reply(req))
+		return ERR_GONE;
 	if (strcmp(req->content_type, NDJSON) != 0 &&
 	    body_object_within_or_reply(req, &batch_limits, &body) != OK)
 		return ERR_GONE;

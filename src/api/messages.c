@@ -285,26 +285,29 @@ enum handled
 messages_list(struct http_request *req)
 {
 	struct problem_fields *bad = problem_fields(req);
-	const char *args[8] = { req->who.user_text };
+	const char *args[7] = { req->who.user_text };
 	const char *order = "asc";
 	struct db_rows *rows = NULL;
 	struct page page;
+	bool newest;
 	enum err err;
 
 	query_word(req, bad, "role", roles, &args[2]);
 	query_word(req, bad, "sortOrder", sort_orders, &order);
-	err = pages_read(req, bad, &orders[strcmp(order, "desc") == 0], &page);
+	newest = strcmp(order, "desc") == 0;
+	err = pages_read(req, bad, &orders[newest], &page);
 	if (err == OK && problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	args[3] = order;
-	args[4] = page.after;
-	args[5] = page.limit;
-	args[6] = page.offset;
-	args[7] = page.total;
+	args[3] = page.after;
+	args[4] = page.limit;
+	args[5] = page.offset;
+	args[6] = page.total;
 	if (err == OK)
 		err = read_chat_id(req, args);
 	if (err == OK)
-		err = db_query(req->db, DB_MESSAGES_LIST, args, &rows);
+		err = db_query(req->db,
+		    newest ? DB_MESSAGES_LIST_NEWEST : DB_MESSAGES_LIST, args,
+		    &rows);
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_MISSING;
 	if (err == OK)

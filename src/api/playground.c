@@ -19,11 +19,11 @@
 #include "http/response.h"
 #include "json/write.h"
 
-#define PROMPT_MAX  100000 /* characters */
-#define MODELS_MAX  8
-#define MODEL_MAX   200    /* characters of a model's name */
-#define TURNS_MAX   65536  /* bytes of the ids and names of a run's turns */
-#define STORE_MS    60000  /* from the end of a call to its stored turn */
+#define PROMPT_MAX 100000 /* characters */
+#define MODELS_MAX 8
+#define MODEL_MAX  200   /* characters of a model's name */
+#define TURNS_MAX  65536 /* bytes of the ids and names of a run's turns */
+#define STORE_MS   60000 /* from the end of a call to its stored turn */
 
 struct ask {
 	const char *prompt;
@@ -255,8 +255,8 @@ request_of_rows(struct http_request *req, struct call *call,
 	if (messages == NULL)
 		return ERR_MEMORY;
 	for (size_t row = 0; row < rows_count(rows); row++) {
-		messages[2 * row] = (struct llm_message){ "user",
-			rows_text(rows, row, 0) };
+		messages[2 * row] =
+		    (struct llm_message){ "user", rows_text(rows, row, 0) };
 		messages[2 * row + 1] = (struct llm_message){ "assistant",
 			rows_text(rows, row, 1) };
 	}
@@ -479,6 +479,5 @@ playground_stream(struct http_request *req)
 	if (err == OK)
 		return start(req, &ask);
 	drop_calls(&ask);
-	return err == ERR_LIMIT ? reply_limited(req, &state)
-				: refuse(req, err);
+	return err == ERR_LIMIT ? reply_limited(req, &state) : refuse(req, err);
 }

@@ -14,10 +14,14 @@
 #include "api/chats.h"
 #include "api/gateway.h"
 #include "api/messages.h"
+#include "api/minichat.h"
+#include "api/playground.h"
 #include "api/service.h"
+#include "api/sessions.h"
 
 #define SMALL (16 * KIB)  /* forms and settings */
 #define LARGE (256 * KIB) /* with metadata */
+#define QUESTION (1280 * KIB) /* 100,000 characters, each as two \\u */
 
 /* Two rows: the family of chats answers under both prefixes. */
 #define CHATS(method, path, handler, body_max, limit, flags)           \
@@ -43,6 +47,14 @@ const struct route routes[] = {
 	{ HTTP_GET,    "/user",                     accounts_user_get,        ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_ACCOUNTS },
 	{ HTTP_PATCH,  "/user",                     accounts_user_patch,      ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_ACCOUNTS },
 	{ HTTP_GET,    "/user/me",                  accounts_profile,         ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_ACCOUNTS },
+
+	{ HTTP_GET,    "/playground/stream",        playground_stream,        ROLE_USER,   0,           LIMIT_PLAYGROUND, ROUTE_QUERY_TOKEN | ROUTE_STREAMS, FAMILY_PLAYGROUND },
+	{ HTTP_GET,    "/playground/sessions",      sessions_list,            ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_PLAYGROUND },
+	{ HTTP_GET,    "/playground/sessions/:id",  sessions_get,             ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_PLAYGROUND },
+	{ HTTP_DELETE, "/playground/sessions/:id",  sessions_delete,          ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_PLAYGROUND },
+
+	{ HTTP_POST,   "/openai/question",          minichat_question,        ROLE_USER,   QUESTION,    LIMIT_CALL,     ROUTE_STREAMS,                     FAMILY_MINI_CHAT },
+	{ HTTP_GET,    "/openai/stream",            minichat_stream,          ROLE_USER,   0,           LIMIT_CALL,     ROUTE_QUERY_TOKEN | ROUTE_STREAMS, FAMILY_MINI_CHAT },
 
 	{ HTTP_GET,    "/api/apikeys",              apikeys_list,             ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_POST,   "/api/apikeys",              apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },

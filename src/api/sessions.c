@@ -54,7 +54,8 @@ read_size(struct http_request *req, struct problem_fields *bad,
 		problem_field(bad, "pageSize", "must be an integer");
 		return;
 	}
-	page->size = strtoll(text, NULL, 10); /* what overflows is clamped too */
+	page->size =
+	    strtoll(text, NULL, 10); /* what overflows is clamped too */
 	if (page->size < 1)
 		page->size = 1;
 	if (page->size > SIZE_CEILING)
@@ -121,8 +122,8 @@ query_page(struct http_request *req, const struct page *page,
 static void
 link_next(struct http_request *req, const struct page *page, const char *last)
 {
-	const char *cursor = arena_printf(req->arena, "%" PRId64 "|%s",
-	    page->number + 1, last);
+	const char *cursor =
+	    arena_printf(req->arena, "%" PRId64 "|%s", page->number + 1, last);
 
 	if (cursor != NULL)
 		query_link_next(req, cursor);

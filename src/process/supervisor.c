@@ -25,8 +25,8 @@
 #define HANG_US 30000000 /* a heartbeat this old: the worker hangs */
 /* Deaths that are answered by a start at once: so many at a time, and so many
  * a second for long.  More is a crash loop, and starts wait. */
-#define RESTARTS_BURST 20
-#define RESTARTS_PER_SECOND 4
+#define RESTARTS_BURST 40
+#define RESTARTS_PER_SECOND 8
 #define BACKOFF_MIN_US 100000
 #define BACKOFF_MAX_US 5000000
 #define READY_WAIT_US 10000000 /* for new workers, in a reload */
@@ -148,7 +148,8 @@ fill_up(struct supervisor *sup)
 }
 
 /* A token bucket in units of time: a restart costs cost_us, credit grows with
- * the clock up to RESTARTS_BURST restarts. */
+ * the clock up to RESTARTS_BURST restarts.  Once it was empty, half of it has
+ * to be there again before restarts are immediate. */
 static void
 back_off(struct supervisor *sup, bool could_not_start)
 {
@@ -159,9 +160,12 @@ back_off(struct supervisor *sup, bool could_not_start)
 	sup->restarts_at_us = now;
 	if (sup->restarts_us > RESTARTS_BURST * cost_us)
 		sup->restarts_us = RESTARTS_BURST * cost_us;
-	if (sup->restarts_us >= cost_us && !could_not_start) {
-		sup->restarts_us -= cost_us;
+	if (sup->backoff_us > 0 &&
+	    sup->restarts_us >= RESTARTS_BURST / 2 * cost_us)
 		sup->backoff_us = 0;
+	if (sup->backoff_us == 0 && sup->restarts_us >= cost_us &&
+	    !could_not_start) {
+		sup->restarts_us -= cost_us;
 		return;
 	}
 	sup->backoff_us = sup->backoff_us == 0 ? BACKOFF_MIN_US :

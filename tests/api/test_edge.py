@@ -109,7 +109,7 @@ def test_a_prompt_of_10_mb_is_413_in_the_api_shape(user):
 
 def test_above_nginx_own_ceiling_the_shape_is_the_same(user):
     got = user.raw(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
-                   b"Content-Type: application/json\r\nContent-Length: 99999999\r\n\r\n")
+                   b"Content-Type: application/json\r\nContent-Length: 99999999\r\n\r\n", 1)
     head, _, body = got.partition(b"\r\n\r\n")
     assert b" 413 " in head.splitlines()[0]
     assert json.loads(body)["error"]["code"] == "too_large"

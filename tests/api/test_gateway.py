@@ -141,7 +141,8 @@ def test_models_are_listed_in_openais_shape(user):
 def test_unknown_model_is_404_and_names_those_that_exist(make_instance):
     """Where the provider's models are known: one at another address may have
     more than are listed."""
-    instance = make_instance(env={"OPENAI_BASE_URL": None, "OPENAI_MODELS": None})
+    instance = make_instance(env=dict.fromkeys(
+        ["OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODELS"]))
     user = instance.user()
     assert user.get("/v1/models/no-such-model").status == 404
     got = user.chat(model="no-such-model")

@@ -3,54 +3,59 @@
 import pathlib
 import re
 
+import pytest
+
 from instance import Postgres, wait_until
+
+
+@pytest.fixture
+def cluster():
+    """A PostgreSQL of the test's own; asked for before make_instance, so that
+    it goes last."""
+    cluster = Postgres()
+    yield cluster
+    if not (cluster.dir / "data/postmaster.pid").exists():
+        cluster.start()
+    cluster.remove()
 
 
 def figures(done):
     return dict(re.findall(r"^([a-z]+(?: [a-z]+)?) {2,}(\S+)", done.stdout, re.M))
 
 
-def test_an_outage_is_spooled_and_delivered(make_instance):
-    cluster = Postgres()
-    try:
-        instance = make_instance(cluster=cluster)
-        user = instance.user()
-        before = user.chat("before")
-        assert before.status == 200
-        status = figures(instance.command("spool", "status"))
-        assert status["records"] == "0" and status["corrupt"] == "0"
+def test_an_outage_is_spooled_and_delivered(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    before = user.chat("before")
+    assert before.status == 200
+    status = figures(instance.command("spool", "status"))
+    assert status["records"] == "0" and status["corrupt"] == "0"
 
-        cluster.stop("immediate")
-        answers = [user.chat(f"while away {i}") for i in range(5)]
-        assert [a.status for a in answers] == [200] * 5
-        with user.chat_stream("streamed while away") as stream:
-            assert stream.texts()[-1] == "[DONE]"
-        status = figures(instance.command("spool", "status"))
-        assert int(status["records"]) >= 6
-        verified = instance.command("spool", "verify")
-        assert verified.returncode == 0, verified
-        assert ".spool: good, " in verified.stdout
-        held = instance.command("spool", "replay")
-        assert held.returncode == 1, "PostgreSQL is away"
+    cluster.stop("immediate")
+    answers = [user.chat(f"while away {i}") for i in range(5)]
+    assert [a.status for a in answers] == [200] * 5
+    with user.chat_stream("streamed while away") as stream:
+        assert stream.texts()[-1] == "[DONE]"
+    status = figures(instance.command("spool", "status"))
+    assert int(status["records"]) >= 6
+    verified = instance.command("spool", "verify")
+    assert verified.returncode == 0, verified
+    assert ".spool: good, " in verified.stdout
+    held = instance.command("spool", "replay")
+    assert held.returncode == 1, "PostgreSQL is away"
 
-        cluster.start()
-        ids = [a.headers["X-Call-Id"] for a in answers + [stream]]
-        wait_until(lambda: instance.healthy())
-        for each in ids:
-            call = wait_until(lambda: (
-                got := user.get("/v1/calls/" + each)).status == 200 and got.json())
-            assert call["status"] == "completed"
-        wait_until(lambda: figures(instance.command("spool", "status"))["segments"] == "0")
-        assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
-    finally:
-        if "instance" in locals():
-            instance.stop_minuted()
-        if not (cluster.dir / "data/postmaster.pid").exists():
-            cluster.start()
+    cluster.start()
+    ids = [a.headers["X-Call-Id"] for a in answers + [stream]]
+    wait_until(lambda: instance.healthy())
+    for each in ids:
+        call = wait_until(lambda: (
+            got := user.get("/v1/calls/" + each)).status == 200 and got.json())
+        assert call["status"] == "completed"
+    wait_until(lambda: figures(instance.command("spool", "status"))["segments"] == "0")
+    assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
 
 
-def test_replay_by_hand_of_what_a_stopped_instance_left(make_instance):
-    cluster = Postgres()
+def test_replay_by_hand_of_what_a_stopped_instance_left(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
     user.chat("before")
@@ -68,8 +73,7 @@ def test_replay_by_hand_of_what_a_stopped_instance_left(make_instance):
     assert figures(instance.command("spool", "status"))["segments"] == "0"
 
 
-def test_a_damaged_segment_is_found(make_instance):
-    cluster = Postgres()
+def test_a_damaged_segment_is_found(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
     user.chat("before")

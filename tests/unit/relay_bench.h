@@ -156,6 +156,16 @@ bench_stop(struct bench *bench)
 	fake_stop(&bench->fake);
 }
 
+/* A new relay, on the settings as they are now. */
+static void
+bench_again(struct bench *bench)
+{
+	relay_free(bench->relay);
+	cr_assert_eq(relay_new(&bench->config, &bench->journal, bench->inflight,
+			 &bench->relay),
+	    OK);
+}
+
 static void
 bench_hold(struct bench *bench, bool hold)
 {

@@ -355,12 +355,9 @@ Test(relay, a_reader_that_stops_is_waited_for_and_then_cut)
 	struct client client;
 
 	bench_start(&bench);
-	bench.config.client_stall_ms = 500; /* taken at the start: see below */
+	bench.config.client_stall_ms = 500;
+	bench_again(&bench);
 	bench_scenario(&bench, "flood");
-	relay_free(bench.relay);
-	cr_assert_eq(relay_new(&bench.config, &bench.journal, bench.inflight,
-			 &bench.relay),
-	    OK);
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	cr_expect(reaches(&bench.fake.abandoned, 1));
 	relay_drain(bench.relay, clock_mono_us() + 3000000);
@@ -426,6 +423,7 @@ Test(relay, echo_keeps_its_pace_and_stops_when_the_client_leaves)
 	free(client_answer(&client));
 	cr_expect_gt(clock_mono_us() - start_us, 290000);
 	bench.config.echo_pace_ms = 2000;
+	bench_again(&bench);
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	cr_assert_gt(recv(client.fd, part, sizeof(part), 0), 0);
 	close(client.fd);
