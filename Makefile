@@ -32,7 +32,7 @@ LDLIBS   += -lfcgi $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 SRC  := $(filter-out src/main.c,$(sort $(wildcard src/*/*.c)))
 GEN  := $(B)/gen/db/statements.h
-OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/statements.o
+OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/statements.o $(B)/gen/openapi.o
 # The unit tests to run: names without test_, patterns with %.
 ONLY ?= %
 UNIT := $(filter $(ONLY:%=$(B)/unit/test_%),$(patsubst \
@@ -42,7 +42,7 @@ TIDY := $(patsubst %.c,$(B)/tidy/%.ok,src/main.c $(SRC))
 C_FILES  = $(wildcard src/*.c src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h)
 SCRIPTS := .ci/run deploy/run deploy/test deploy/local deploy/cluster \
 	deploy/nginx-conf deploy/install-packages deploy/lib.sh \
-	$(wildcard tests/lint/*) tests/support/with-postgres
+	$(wildcard tests/lint/*) tests/support/with-postgres tests/support/each
 
 # V=1 shows the commands.
 Q   := $(if $(V),,@)
@@ -51,6 +51,12 @@ SAY  = $(if $(V),,@echo "$(1) $@")
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 PYTHON := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
+
+# The documentation page's script and style; make run does without them where
+# there is no npm, and the page says so.
+DOCS     := build/share/docs
+GET_DOCS := { deploy/install-packages docs && $(MAKE) docs; } || \
+	echo "Without npm the documentation page has no script, and says so."
 
 all: $(B)/minuted ## build the program (PROFILE=debug|release|asan|tsan)
 
@@ -72,7 +78,17 @@ $(GEN) $(B)/gen/statements.c &: sql/statements.awk $(sort $(wildcard sql/queries
 	@mkdir -p $(@D)
 	$Qawk -v out=$(B)/gen -f sql/statements.awk $(filter-out sql/statements.awk sql/prices.json sql/admin.sql,$^)
 
-$(B)/gen/statements.o: $(B)/gen/statements.c
+# The OpenAPI document, a C string too.
+$(B)/gen/openapi.c: src/api/openapi.awk src/api/openapi.json
+	@mkdir -p $(@D)
+	$Qawk -f $^ >$(B)/gen/openapi.json
+	$Q{ echo '#include "api/docs.h"'; \
+		echo '#pragma GCC diagnostic ignored "-Woverlength-strings"'; \
+		echo 'const char docs_openapi_text[] ='; \
+		sed 's/[\\"?]/\\&/g; s/^/"/; s/$$/\\n"/' $(B)/gen/openapi.json; \
+		echo ';'; } >$@
+
+$(B)/gen/%.o: $(B)/gen/%.c
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/unit/%: tests/unit/%.c $(B)/libminuted.a
@@ -90,9 +106,21 @@ $(B)/tidy/%.ok: %.c .clang-tidy $(GEN)
 	$Qclang-tidy --quiet $< -- $(CPPFLAGS) -std=c11 2>$@.log || { cat $@.log; false; }
 	@touch $@
 
+docs: $(DOCS)/docs.js ## get what the documentation page is made of, from npm
+
+$(DOCS)/docs.js: $(addprefix deploy/docs/,package.json package-lock.json \
+		.npmrc docs.js docs.css)
+	@mkdir -p build/docs $(DOCS)
+	$Qcp $^ build/docs
+	$Qcd build/docs && npm ci --silent
+	$Qcp $(addprefix build/docs/node_modules/swagger-ui-dist/,LICENSE NOTICE \
+		swagger-ui.css swagger-ui-bundle.js) deploy/docs/docs.css $(DOCS)
+	$Qcp deploy/docs/docs.js $@
+
 run: ## build, set up and start minuted here (PORT=8080)
 	deploy/install-packages run
 	$(MAKE) -j$(JOBS) PROFILE=release all
+	$(GET_DOCS)
 	deploy/local start
 
 stop: ## stop what `make run` started
@@ -102,14 +130,13 @@ status: ## say what of it runs
 	deploy/local status
 
 check: $(UNIT) ## unit tests (PROFILE=, ONLY="name pattern%")
-	tests/support/with-postgres sh -eu -c 'for t; do $(RUN.$(PROFILE)) $$t; done' \
-		check $(UNIT)
+	tests/support/with-postgres tests/support/each $(UNIT) -- $(RUN.$(PROFILE))
 RUN.tsan := setarch -R
 
 check-api: $(B)/minuted ## API tests (PROFILE=, PYTEST="-k name")
 	MINUTED=$(B)/minuted $(PYTHON) tests/api $(PYTEST)
 
-check-clients: $(B)/minuted ## the official clients
+check-clients: $(B)/minuted docs ## the official clients
 	MINUTED=$(B)/minuted $(PYTHON) tests/clients $(PYTEST)
 
 test: ## everything: lint, unit tests three ways, API tests, clients
@@ -160,6 +187,9 @@ format: ## clang-format everything
 
 install: ## under DESTDIR and PREFIX=/usr/local
 	$(MAKE) -j$(JOBS) PROFILE=release all
+	$(MAKE) docs || echo "The documentation page will be without its script."
+	[ ! -d $(DOCS) ] || install -D -m 0644 -t \
+		$(DESTDIR)$(PREFIX)/share/minuted/docs $(DOCS)/*
 	install -D -m 0755 build/release/minuted $(DESTDIR)$(PREFIX)/bin/minuted
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' deploy/minuted.service \
@@ -173,6 +203,6 @@ clean: ## remove build/, keep var/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
-.PHONY: all run stop status check check-api check-clients test unit bench fuzz \
+.PHONY: all docs run stop status check check-api check-clients test unit bench fuzz \
 	fuzz-run lint format-check tidy lint-scripts format install clean help
 -include $(OBJ:.o=.d) $(B)/src/main.d $(UNIT:=.d)

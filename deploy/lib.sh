@@ -49,16 +49,20 @@ folder() {
 	chmod "$1" "$4"
 }
 
+# The command line of process $1; nothing once it has ended.
+command_of() {
+	tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" || :
+}
+
 # Is process $1 alive, with $2 in its command line?
 ours() {
-	[ -n "$1" ] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" |
-		grep -qF -- "$2"
+	[ -n "$1" ] && command_of "$1" | grep -qF -- "$2"
 }
 
 # gone PID TENTHS: waits until it has ended; false when it has not.
 gone() {
 	gone_left=$2
-	while kill -0 "$1" 2>/dev/null; do
+	while [ -n "$(command_of "$1")" ]; do
 		[ "$gone_left" -gt 0 ] || return 1
 		gone_left=$((gone_left - 1))
 		sleep 0.1

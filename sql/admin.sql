@@ -219,3 +219,79 @@ $$;
 comment on function admin.set_price(text, text, numeric, numeric, numeric, numeric) is 'From now on, in USD per million tokens; model is what the provider calls it.';
 
 revoke execute on all functions in schema admin from public;
+
+create or replace view admin.limits as
+select
+    u.username,
+    k.prefix as key,
+    l.requests,
+    l.window_s,
+    l.calls,
+    l.tokens_per_minute,
+    minuted.usd(l.budget_pico) as monthly_usd,
+    minuted.usd(coalesce((
+        select sum(s.cost_pico)::bigint
+        from (
+            select h.key_id, h.cost_pico
+            from minuted.usage_hourly h
+            where h.user_id = l.user_id and h.hour >= date_trunc('month', now(), 'UTC')
+            union all
+            select d.key_id, d.cost_pico
+            from minuted.usage_deltas d
+            where d.user_id = l.user_id and d.hour >= date_trunc('month', now(), 'UTC')
+        ) s
+        where k.id is null or s.key_id = k.id), 0)) as spent_usd,
+    l.updated_at
+from minuted.limits l
+join minuted.users u on u.id = l.user_id
+left join minuted.api_keys k on k.user_id = l.user_id and k.id = l.key_id;
+comment on view admin.limits is 'What users and keys may use, and what they have spent this month.';
+
+create or replace function admin.set_limit(who text, what text, amount numeric,
+    key_prefix text default null, window_s bigint default null) returns text
+    language plpgsql
+    set search_path = pg_catalog, pg_temp as
+$$
+declare
+    the_user uuid;
+    the_key uuid := '00000000-0000-0000-0000-000000000000';
+begin
+    select u.id into the_user
+    from minuted.users u
+    where lower(u.username) = lower(who) or u.email = lower(who);
+    if the_user is null then
+        raise exception 'no user is called %', who;
+    end if;
+    if key_prefix is not null then
+        select k.id into the_key
+        from minuted.api_keys k
+        where k.user_id = the_user and k.prefix = key_prefix;
+        if the_key is null then
+            raise exception '% has no key %', who, key_prefix;
+        end if;
+    end if;
+    if what not in ('requests', 'calls', 'tokens', 'budget') then
+        raise exception 'a limit is requests, calls, tokens or budget, not %', what;
+    end if;
+    insert into minuted.limits as l (user_id, key_id, requests, window_s, calls,
+        tokens_per_minute, budget_pico)
+    values (the_user, the_key,
+        case what when 'requests' then amount end,
+        coalesce(set_limit.window_s, 60),
+        case what when 'calls' then amount end,
+        case what when 'tokens' then amount end,
+        case what when 'budget' then amount * 1000000000000 end)
+    on conflict on constraint limits_pkey do update
+    set requests = case what when 'requests' then excluded.requests else l.requests end,
+        window_s = case what when 'requests' then excluded.window_s else l.window_s end,
+        calls = case what when 'calls' then excluded.calls else l.calls end,
+        tokens_per_minute = case what when 'tokens' then excluded.tokens_per_minute else l.tokens_per_minute end,
+        budget_pico = case what when 'budget' then excluded.budget_pico else l.budget_pico end,
+        updated_at = now();
+    insert into minuted.audit_log (user_id, action, detail)
+    values (the_user, 'limit.set', json_build_object('what', what, 'amount', amount,
+        'key', key_prefix, 'by', session_user));
+    return who || ': ' || what || ' ' || coalesce(amount::text, 'unlimited');
+end
+$$;
+comment on function admin.set_limit(text, text, numeric, text, bigint) is 'Sets requests (in window_s seconds), calls at once, tokens a minute or budget (USD a month) of a user or one of its keys; null: no limit.';

@@ -13,21 +13,23 @@
 #include "http/request.h"
 #include "json/read.h"
 
+/* A password as it came: never trimmed or cut, never logged. */
+struct account_secret {
+	const char *text; /* NULL: not sent */
+	size_t len;
+};
+
 struct account_new {
-	const char *email;    /* lower case; NULL: none */
+	const char *email; /* lower case; NULL: none */
 	const char *username;
-	bool username_made;   /* from the e-mail: may be changed to be unique */
-	const char *password;
-	size_t password_len;
+	bool username_made; /* from the e-mail: may be changed to be unique */
+	struct account_secret password;
 	const char *first_name, *last_name, *name; /* NULL: not sent */
 	const char *organization_id;
 };
 
 /* What a family needs; the other one is optional. */
-enum account_needs {
-	ACCOUNT_EMAIL = 1 << 0,
-	ACCOUNT_USERNAME = 1 << 1
-};
+enum account_needs { ACCOUNT_EMAIL = 1 << 0, ACCOUNT_USERNAME = 1 << 1 };
 
 /*
  * email, username, password, firstName, lastName, name or fullName,
@@ -39,17 +41,16 @@ void account_form_new(struct http_request *req, struct problem_fields *bad,
 
 /* A new password in member name: its length, and that it is not a usual one
  * nor the user's own name (either may be NULL). */
-void account_form_password(struct http_request *req,
-    struct problem_fields *bad, const struct jsonr *body, const char *name,
-    const struct account_new *of, const char **out, size_t *len);
+void account_form_password(struct http_request *req, const struct jsonr *body,
+    const char *name, const struct account_new *of, struct account_secret *out);
 
 /* Trimmed, lower case, checked; *out NULL when not sent, or empty.  False when
  * that was a fault. */
 bool account_form_email(struct http_request *req, struct problem_fields *bad,
     const struct jsonr *body, const char **out);
 /* Trimmed, checked; *out NULL when not sent.  False when that was a fault. */
-bool account_form_username(struct http_request *req,
-    struct problem_fields *bad, const struct jsonr *body, const char **out);
+bool account_form_username(struct http_request *req, struct problem_fields *bad,
+    const struct jsonr *body, const char **out);
 
 /* The two agree: no @, or the same as the e-mail. */
 bool account_form_agree(const char *username, const char *email);
@@ -66,8 +67,12 @@ void account_form_names(struct problem_fields *bad, const struct jsonr *body,
 void account_form_login(struct http_request *req, struct problem_fields *bad,
     const struct jsonr *body, const char **out);
 
-/* A password to be checked, of any length; a secret, never trimmed. */
+/* refreshToken, refresh_token or refresh; NULL, and a fault, without any. */
+const char *account_form_refresh(struct problem_fields *bad,
+    const struct jsonr *body);
+
+/* A password to be checked, of any length. */
 void account_form_secret(struct problem_fields *bad, const struct jsonr *body,
-    const char *name, const char **out, size_t *len);
+    const char *name, struct account_secret *out);
 
 #endif /* API_ACCOUNT_FORM_H */

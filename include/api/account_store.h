@@ -45,24 +45,23 @@ enum err account_load(struct http_request *req, const char *user_id,
     struct account *out) MUST_CHECK;
 
 /* The account of who asks. */
-enum err account_load_or_reply(struct http_request *req, struct account *out)
-    MUST_CHECK;
+enum err account_load_or_reply(struct http_request *req,
+    struct account *out) MUST_CHECK;
 
 /*
- * The password of who asks becomes password, if current is the one it has
- * (ERR_INPUT otherwise, naming field).  Only in a thread that may hash.
+ * What who asks wants changed, all or nothing.  Only in a thread that may hash
+ * when there is a password.  A wrong current password is ERR_INPUT and a 400
+ * that names field (not a 401: the client would only refresh its token); a name
+ * that is taken is a 409.
  */
 struct account_change {
-	const char *current, *password;
-	size_t current_len, password_len;
+	struct account_secret current, password; /* without text: stays */
 	const char *field; /* of the current password, for the fault */
+	const char *email, *username; /* both as they shall be; username NULL:
+	                                 both stay */
 };
-enum err account_password_or_reply(struct http_request *req,
+enum err account_change_or_reply(struct http_request *req,
     const struct account_change *change) MUST_CHECK;
-
-/* E-mail and username of who asks; a taken one is a 409. */
-enum err account_rename_or_reply(struct http_request *req, const char *email,
-    const char *username) MUST_CHECK;
 
 /* {id,email,username,firstName,lastName,name,role,createdAt,updatedAt} */
 void account_json(struct jsonw *w, const struct account *account);

@@ -18,6 +18,7 @@
 struct scoreboard; /* scoreboard.h */
 struct pool;       /* api/pool.h */
 struct after;      /* api/after.h */
+struct rules;      /* api/rules.h */
 
 struct app {
 	const struct config *config;
@@ -26,6 +27,8 @@ struct app {
 	struct relay *relay;
 	struct journal *journal;
 	struct limits *limits;
+	struct rules *rules;      /* which limits are set, see rules.h */
+	int slot;                 /* of this worker in the scoreboard */
 	struct pool *hash_pool;   /* runs ROUTE_HASHES */
 	struct pool *export_pool; /* runs ROUTE_EXPORTS */
 	struct after *after;      /* stores what model calls brought */

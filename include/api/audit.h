@@ -16,8 +16,8 @@ struct audit {
 };
 
 /* The row, in the transaction that is open on req->db, if any. */
-enum err audit_row(struct http_request *req, const struct audit *event)
-    MUST_CHECK;
+enum err audit_row(struct http_request *req,
+    const struct audit *event) MUST_CHECK;
 
 /* The line; after the commit. */
 void audit_line(const struct http_request *req, const struct audit *event);

@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 #include "http/request.h"
-#include "json/read.h"
 #include "llm/catalog.h"
+#include "json/read.h"
 
 #define CHAT_CONTEXT_MESSAGES 1000 /* as in sql/queries/messages/context.sql */
 

@@ -24,7 +24,7 @@
 struct message {
 	const char *id, *chat_id;
 	const char *role, *content, *name;
-	const char *function_call, *tool_calls, *metadata; /* JSON */
+	const char *function_call, *tool_calls, *metadata;         /* JSON */
 	int64_t tokens, prompt_tokens, completion_tokens, latency; /* -1: not
 	                                                              known */
 	/* of an answer that was made here; NULL otherwise */

@@ -31,10 +31,10 @@ struct page {
 	const char *time;
 	const char *text;
 	/* to bind */
-	const char *limit;  /* one more than asked for: is there a next page? */
+	const char *limit; /* one more than asked for: is there a next page? */
 	const char *offset;
-	const char *total;  /* NULL: to be counted */
-	int64_t size;       /* rows asked for, 1 to 100 */
+	const char *total; /* NULL: to be counted */
+	int64_t size;      /* rows asked for, 1 to 100 */
 };
 
 /*

@@ -29,7 +29,7 @@ enum route_limit { /* which counter a request takes from */
 
 enum route_flags {
 	ROUTE_HASHES = 1 << 0,      /* runs in the password pool */
-	ROUTE_EXPORTS = 1 << 1,     /* may run long: runs in the export pool */
+	ROUTE_EXPORTS = 1 << 1,     /* with ?format= it runs in the export pool */
 	ROUTE_QUERY_TOKEN = 1 << 2, /* ?token= is taken (EventSource) */
 	ROUTE_STREAMS = 1 << 3,     /* answers with SSE */
 	ROUTE_NDJSON = 1 << 4,      /* application/x-ndjson is taken */

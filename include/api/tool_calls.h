@@ -34,6 +34,9 @@ void tool_calls_fini(struct tool_calls *calls);
  */
 void tool_calls_event(struct tool_calls *calls, const char *data, size_t len);
 
+/* The choice 0 of OpenAI's answer or event; NULL without one. */
+const struct jsonr *tool_calls_choice(const struct jsonr *answer);
+
 /* Appends [{"id","type","function":{"name","arguments"}}...]; false, and
  * nothing, when there are none or some of it was left out. */
 bool tool_calls_write(const struct tool_calls *calls, struct buf *out);

@@ -13,7 +13,7 @@
 #include "base/err.h"
 
 #define PASSWORD_HASH_SIZE 128
-#define PASSWORD_MAX 1024 /* bytes */
+#define PASSWORD_MAX       1024 /* bytes */
 
 /* The PHC string of a new hash.  ERR_MEMORY or ERR_SYSTEM: deny. */
 enum err password_hash(const char *password, size_t len,
@@ -24,8 +24,8 @@ enum err password_hash(const char *password, size_t len,
  * more than m=256 MiB, t=10, p=4.  hash NULL hashes against a dummy and is
  * ERR_AUTH: an unknown user costs what a wrong password costs.
  */
-enum err password_verify(const char *password, size_t len, const char *hash)
-    MUST_CHECK;
+enum err password_verify(const char *password, size_t len,
+    const char *hash) MUST_CHECK;
 
 /*
  * NULL when acceptable, else what is wrong, for the client: length in bytes

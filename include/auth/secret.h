@@ -14,11 +14,11 @@
 
 #include "base/err.h"
 
-#define SECRET_KEY_SIZE 64    /* an API key and its NUL fit */
-#define SECRET_PREFIX_SIZE 16 /* "mnt_AbCd1234" and its NUL */
-#define SECRET_HASH_SIZE 65   /* SHA-256 in hex and its NUL */
+#define SECRET_KEY_SIZE      64 /* an API key and its NUL fit */
+#define SECRET_PREFIX_SIZE   16 /* "mnt_AbCd1234" and its NUL */
+#define SECRET_HASH_SIZE     65 /* SHA-256 in hex and its NUL */
 #define SECRET_PASSWORD_SIZE 25
-#define SECRET_TOKEN_SIZE 48  /* a refresh token and its NUL */
+#define SECRET_TOKEN_SIZE    48 /* a refresh token and its NUL */
 
 enum err secret_key_make(char key[SECRET_KEY_SIZE],
     char prefix[SECRET_PREFIX_SIZE]) MUST_CHECK;

@@ -14,9 +14,9 @@
 #include "base/err.h"
 #include "base/uuid.h"
 
-#define TOKEN_MAX 4096
+#define TOKEN_MAX        4096
 #define TOKEN_SECRET_MIN 32
-#define TOKEN_LEEWAY_S 5 /* clocks of two hosts: iat and nbf, never exp */
+#define TOKEN_LEEWAY_S   5 /* clocks of two hosts: iat and nbf, never exp */
 
 struct token_keys {
 	const char *secret;     /* signs and verifies */
@@ -27,7 +27,7 @@ struct token_keys {
 struct token_claims {
 	struct uuid user_id;
 	struct uuid family_id; /* the login that it came from; zero: none */
-	int64_t version; /* users.token_version when it was issued */
+	int64_t version;       /* users.token_version when it was issued */
 	int64_t issued_s;
 	int64_t expires_s;
 };

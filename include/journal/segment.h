@@ -55,9 +55,9 @@ struct segment_visitor {
 };
 
 /*
- * Reads the whole segment name of directory dir_fd.  ERR_INPUT: it is of a newer version (nothing was
- * visited).  ERR_MISSING: no such file.  ERR_SYSTEM: see errno.  ERR_MEMORY, or
- * what a visitor returned.
+ * Reads the whole segment name of directory dir_fd.  ERR_INPUT: it is of a
+ * newer version (nothing was visited).  ERR_MISSING: no such file.
+ * ERR_SYSTEM: see errno.  ERR_MEMORY, or what a visitor returned.
  */
 enum err segment_read(int dir_fd, const char *name,
     const struct segment_visitor *visitor,

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #define SLOT_NAME_SIZE  64
@@ -52,6 +53,13 @@ enum err slot_remove(int dir_fd, const char *name) MUST_CHECK;
 
 /* Writes all of it, or ERR_SYSTEM with errno. */
 enum err slot_write(int fd, const char *bytes, size_t len) MUST_CHECK;
+
+/*
+ * Creates a file with its first bytes, durable with its name, opened for
+ * appending.  ERR_SYSTEM: see errno; it is not there.
+ */
+enum err slot_create(int dir_fd, const char *name, const struct buf *head,
+    int *out) MUST_CHECK;
 
 /* Keeps corrupt bytes of segment in its .bad file, durably. */
 enum err slot_quarantine(int dir_fd, const char *segment, const char *bytes,

@@ -111,6 +111,11 @@ struct call {
 	int64_t started_wall_us;
 	enum durable durable; /* how the record was kept */
 
+	/* Called by the relay once the record is durable, before sink->end();
+	 * NULL: nobody has to know what the call used. */
+	void (*settle)(struct call *call);
+	void *settle_data;
+
 	struct progress *progress; /* the relay's own state */
 	struct call *next;         /* calls of one outlet */
 };

@@ -76,7 +76,7 @@ struct transfer_spec {
 };
 
 /* Prepares a request; any thread, before it is handed to the relay's.
- * ERR_MEMORY; ERR_INPUT for a header or URL that libcurl does not take. */
+ * ERR_MEMORY; ERR_INPUT for a header with characters that none may have. */
 enum err transfer_new(const struct transfer_spec *spec,
     struct transfer **out) MUST_CHECK;
 enum err transfer_start(struct transfers *transfers,

@@ -3,6 +3,7 @@
  */
 #include "api/account_form.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,6 +17,7 @@
 #define NAME_MAX_CHARS 200
 #define FULL_NAME_MAX  400
 #define LOGIN_MAX      400
+#define REFRESH_MAX    4096
 
 static bool
 is_blank(char c)
@@ -97,10 +99,8 @@ account_form_email(struct http_request *req, struct problem_fields *bad,
 		problem_field(bad, "email", "must be an e-mail address");
 		return false;
 	}
-	for (char *c = email; *c != '\0'; c++) {
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	}
+	for (char *c = email; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
 	*out = email;
 	return true;
 }
@@ -146,15 +146,14 @@ account_form_agree(const char *username, const char *email)
 
 void
 account_form_secret(struct problem_fields *bad, const struct jsonr *body,
-    const char *name, const char **out, size_t *len)
+    const char *name, struct account_secret *out)
 {
 	const struct jsonr *value = jsonr_get(body, name);
 
-	*out = NULL;
-	*len = 0;
+	*out = (struct account_secret){ .text = NULL };
 	if (value == NULL || jsonr_kind(value) == JSONR_NULL)
 		problem_field(bad, name, "is required");
-	else if (jsonr_string(value, out, len) != OK)
+	else if (jsonr_string(value, &out->text, &out->len) != OK)
 		problem_field(bad, name, "must be a string");
 }
 
@@ -186,21 +185,22 @@ account_form_names(struct problem_fields *bad, const struct jsonr *body,
 }
 
 void
-account_form_password(struct http_request *req, struct problem_fields *bad,
-    const struct jsonr *body, const char *name, const struct account_new *of,
-    const char **out, size_t *len)
+account_form_password(struct http_request *req, const struct jsonr *body,
+    const char *name, const struct account_new *of, struct account_secret *out)
 {
+	struct problem_fields *bad = problem_fields(req);
 	size_t min = (size_t)req->app->config->password_min;
 	const char *fault;
 
-	account_form_secret(bad, body, name, out, len);
-	if (*out == NULL)
+	account_form_secret(bad, body, name, out);
+	if (out->text == NULL)
 		return;
-	if (*len < min) {
+	if (out->len < min) {
 		problem_field(bad, name, "must have at least %zu bytes", min);
 		return;
 	}
-	fault = password_refuse(*out, *len, min, of->email, of->username);
+	fault =
+	    password_refuse(out->text, out->len, min, of->email, of->username);
 	if (fault != NULL)
 		problem_field(bad, name, "%s", fault);
 }
@@ -239,12 +239,29 @@ account_form_new(struct http_request *req, struct problem_fields *bad,
 	if (!account_form_username(req, bad, body, &out->username))
 		needs &= ~(unsigned)ACCOUNT_USERNAME;
 	check_names(req, bad, needs, out);
-	account_form_password(req, bad, body, "password", out, &out->password,
-	    &out->password_len);
+	account_form_password(req, body, "password", out, &out->password);
 	account_form_names(bad, body, &out->first_name, &out->last_name);
 	body_string(bad, body, "fullName", OPTIONAL, 0, FULL_NAME_MAX,
 	    &out->name);
 	body_string(bad, body, "name", OPTIONAL, 0, FULL_NAME_MAX, &out->name);
 	body_string(bad, body, "organizationId", OPTIONAL, 0, NAME_MAX_CHARS,
 	    &out->organization_id);
+}
+
+const char *
+account_form_refresh(struct problem_fields *bad, const struct jsonr *body)
+{
+	const char *token = NULL;
+
+	body_string(bad, body, "refreshToken", OPTIONAL, 1, REFRESH_MAX,
+	    &token);
+	if (token == NULL)
+		body_string(bad, body, "refresh_token", OPTIONAL, 1,
+		    REFRESH_MAX, &token);
+	if (token == NULL)
+		body_string(bad, body, "refresh", OPTIONAL, 1, REFRESH_MAX,
+		    &token);
+	if (token == NULL && !problem_fields_any(bad))
+		problem_field(bad, "refreshToken", "is required");
+	return token;
 }

@@ -232,7 +232,7 @@ account_register_or_reply(struct http_request *req,
 	char hash[PASSWORD_HASH_SIZE];
 	enum err err;
 
-	err = password_hash(from->password, from->password_len, hash);
+	err = password_hash(from->password.text, from->password.len, hash);
 	if (err != OK) {
 		(void)problem_of(req, request_fail(req, err, "password_hash"));
 		return err;
@@ -272,7 +272,7 @@ verify_current(struct http_request *req, const struct account_change *change,
 		return ERR_AUTH;
 	}
 	memcpy(version, rows_text(rows, 0, 1), rows_len(rows, 0, 1) + 1);
-	err = password_verify(change->current, change->current_len,
+	err = password_verify(change->current.text, change->current.len,
 	    rows_text(rows, 0, 0));
 	rows_free(rows);
 	return err == ERR_AUTH ? ERR_INPUT : err;
@@ -297,8 +297,6 @@ store_password(struct http_request *req, const char *hash, const char *version)
 {
 	const char *args[] = { req->who.user_text, hash, version };
 	const char *others[] = { req->who.user_text, own_family(req) };
-	const struct audit event = { .action = "password_change",
-		.user_id = req->who.user_text };
 	struct db_rows *rows = NULL;
 	enum err err;
 
@@ -306,11 +304,23 @@ store_password(struct http_request *req, const char *hash, const char *version)
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_AUTH; /* another change was quicker */
 	rows_free(rows);
-	if (err == OK)
-		err =
-		    db_query(req->db, DB_ACCOUNTS_REVOKE_OTHERS, others, NULL);
-	if (err == OK)
-		err = audit_row(req, &event);
+	if (err != OK)
+		return err;
+	return db_query(req->db, DB_ACCOUNTS_REVOKE_OTHERS, others, NULL);
+}
+
+static enum err
+store_names(struct http_request *req, const struct account_change *change)
+{
+	const char *args[] = { req->who.user_text, change->email,
+		change->username };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	err = db_query(req->db, DB_ACCOUNTS_RENAME, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_AUTH; /* disabled meanwhile */
+	rows_free(rows);
 	return err;
 }
 
@@ -329,49 +339,55 @@ reply_wrong_password(struct http_request *req,
 	return ERR_INPUT;
 }
 
+/* The new hash, when there is to be one: slow, so before the transaction. */
+static enum err
+prepare_password(struct http_request *req, const struct account_change *change,
+    char hash[PASSWORD_HASH_SIZE], char version[NUMBER_SIZE])
+{
+	enum err err;
+
+	if (change->password.text == NULL)
+		return OK;
+	err = verify_current(req, change, version);
+	if (err != OK)
+		return err;
+	return password_hash(change->password.text, change->password.len, hash);
+}
+
 enum err
-account_password_or_reply(struct http_request *req,
+account_change_or_reply(struct http_request *req,
     const struct account_change *change)
 {
-	const struct audit event = { .action = "password_change",
-		.user_id = req->who.user_text };
+	const struct audit event = {
+		.action = change->password.text == NULL ? "account_change"
+							: "password_change",
+		.user_id = req->who.user_text,
+	};
 	char hash[PASSWORD_HASH_SIZE], version[NUMBER_SIZE] = "";
 	enum err err;
 
-	err = verify_current(req, change, version);
+	err = prepare_password(req, change, hash, version);
 	if (err == ERR_INPUT)
 		return reply_wrong_password(req, change);
-	if (err == OK)
-		err =
-		    password_hash(change->password, change->password_len, hash);
 	if (err == OK)
 		err = db_begin(req->db);
 	if (err != OK)
 		return account_db_reply(req, err);
-	err = store_password(req, hash, version);
+	if (change->password.text != NULL)
+		err = store_password(req, hash, version);
+	if (err == OK && change->username != NULL)
+		err = store_names(req, change);
+	if (err == OK)
+		err = audit_row(req, &event);
 	if (err == OK)
 		err = db_commit(req->db);
 	else
 		db_rollback(req->db);
+	if (err == ERR_CONFLICT)
+		return reply_taken(req, change->email, change->username,
+		    req->who.user_text);
 	if (err != OK)
 		return account_db_reply(req, err);
 	audit_line(req, &event);
 	return OK;
-}
-
-enum err
-account_rename_or_reply(struct http_request *req, const char *email,
-    const char *username)
-{
-	const char *args[] = { req->who.user_text, email, username };
-	struct db_rows *rows = NULL;
-	enum err err;
-
-	err = db_query(req->db, DB_ACCOUNTS_RENAME, args, &rows);
-	if (err == OK && rows_count(rows) == 0)
-		err = ERR_AUTH;
-	rows_free(rows);
-	if (err == ERR_CONFLICT)
-		return reply_taken(req, email, username, req->who.user_text);
-	return err == OK ? OK : account_db_reply(req, err);
 }

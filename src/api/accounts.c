@@ -12,8 +12,6 @@
 #include "http/response.h"
 #include "json/write.h"
 
-#define TOKEN_LEN_MAX 4096 /* of what may be sent as a refresh token */
-
 /* {"status":200,"code":"SUCCESS","message":...  of one of the families */
 static void
 begin_success(struct jsonw *w, const char *message)
@@ -37,7 +35,6 @@ reply_grant(struct http_request *req, const struct grant *grant)
 {
 	struct jsonw w;
 
-	response_header(req, "Cache-Control", "no-store");
 	jsonw_init(&w, &req->out);
 	begin_success(&w, grant->message);
 	jsonw_key(&w, "data");
@@ -82,39 +79,20 @@ accounts_login(struct http_request *req)
 {
 	struct problem_fields *bad = problem_fields(req);
 	struct grant grant = { .status = 200, .message = "Login successful" };
-	const char *login, *password;
+	struct account_secret password;
+	const char *login;
 	struct jsonr *body;
-	size_t len;
 
 	if (body_object_or_reply(req, &body) != OK)
 		return ANSWERED;
 	account_form_login(req, bad, body, &login);
-	account_form_secret(bad, body, "password", &password, &len);
+	account_form_secret(bad, body, "password", &password);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	if (account_login_or_reply(req, login, password, len, &grant.account,
+	if (account_login_or_reply(req, login, &password, &grant.account,
 		&grant.tokens) != OK)
 		return ANSWERED;
 	return reply_grant(req, &grant);
-}
-
-/* The first of the names that was sent; NULL, and a fault, without one. */
-static const char *
-read_refresh(struct problem_fields *bad, const struct jsonr *body)
-{
-	const char *token = NULL;
-
-	body_string(bad, body, "refreshToken", OPTIONAL, 1, TOKEN_LEN_MAX,
-	    &token);
-	if (token == NULL)
-		body_string(bad, body, "refresh_token", OPTIONAL, 1,
-		    TOKEN_LEN_MAX, &token);
-	if (token == NULL)
-		body_string(bad, body, "refresh", OPTIONAL, 1, TOKEN_LEN_MAX,
-		    &token);
-	if (token == NULL && !problem_fields_any(bad))
-		problem_field(bad, "refreshToken", "is required");
-	return token;
 }
 
 enum handled
@@ -128,12 +106,11 @@ accounts_refresh(struct http_request *req)
 
 	if (body_object_or_reply(req, &body) != OK)
 		return ANSWERED;
-	refresh = read_refresh(bad, body);
+	refresh = account_form_refresh(bad, body);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
 	if (account_refresh_or_reply(req, refresh, &tokens) != OK)
 		return ANSWERED;
-	response_header(req, "Cache-Control", "no-store");
 	jsonw_init(&w, &req->out);
 	begin_success(&w, "Token refreshed successfully");
 	jsonw_key(&w, "data");
@@ -158,7 +135,7 @@ accounts_logout(struct http_request *req)
 
 	if (body_object_or_reply(req, &body) != OK)
 		return ANSWERED;
-	refresh = read_refresh(bad, body);
+	refresh = account_form_refresh(bad, body);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
 	if (account_logout_or_reply(req, refresh) != OK)
@@ -180,13 +157,11 @@ accounts_password(struct http_request *req)
 	const struct account_new of = { .email = account.email,
 		.username = account.username };
 
-	account_form_secret(bad, body, "currentPassword", &change.current,
-	    &change.current_len);
-	account_form_password(req, bad, body, "newPassword", &of,
-	    &change.password, &change.password_len);
+	account_form_secret(bad, body, "currentPassword", &change.current);
+	account_form_password(req, body, "newPassword", &of, &change.password);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	if (account_password_or_reply(req, &change) != OK)
+	if (account_change_or_reply(req, &change) != OK)
 		return ANSWERED;
 	return response_empty(req, 204);
 }

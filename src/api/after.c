@@ -88,7 +88,7 @@ work(struct job *job, struct db *db)
 		return;
 	job->err = job->steps->work(job->call, db);
 	while ((job->err == ERR_BUSY || job->err == ERR_TIMEOUT) &&
-	    is_worth_a_try(job->after, job)) {
+	       is_worth_a_try(job->after, job)) {
 		pause_between();
 		job->err = job->steps->work(job->call, db);
 	}
@@ -113,8 +113,7 @@ run(void *arg)
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
-	db = db_new(&(struct db_options){
-	    .url = after->config->database_url,
+	db = db_new(&(struct db_options){ .url = after->config->database_url,
 	    .application = "minuted store",
 	    .statement_ms = after->config->statement_ms,
 	    .lock_ms = after->config->lock_ms });
@@ -215,8 +214,8 @@ after_fail(struct call *call, enum err err)
 {
 	call->end = CALL_FAILED;
 	call_fail(call,
-	    err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_MEMORY ?
-		"log_unavailable" :
-		"internal_error",
+	    err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_MEMORY
+		? "log_unavailable"
+		: "internal_error",
 	    NULL);
 }

@@ -30,7 +30,9 @@ struct turn {
 	const char *chat_id;
 	char answer_id[UUID_TEXT_SIZE];
 	struct tool_calls tools; /* of a stream */
-	struct buf tools_json;   /* what is stored of them */
+	/* what is stored */
+	const char *content;
+	struct buf tools_json;
 };
 
 static void
@@ -52,12 +54,13 @@ take_event(struct call *call, const struct call_event *event)
 		tool_calls_event(&turn->tools, event->data, event->data_len);
 }
 
-/* The tool calls of a whole answer, as they came. */
+/* Text and tool calls of a whole answer, as they came: call->text holds its
+ * message where it has no text. */
 static void
 take_whole(struct call *call, struct arena *arena)
 {
 	struct turn *turn = call->sink_data;
-	const struct jsonr *choice, *calls;
+	const struct jsonr *message, *calls;
 	struct jsonr *answer;
 	const char *text;
 	size_t len;
@@ -65,8 +68,10 @@ take_whole(struct call *call, struct arena *arena)
 	if (jsonr_parse(arena, buf_str(&call->body), call->body.len, &answer,
 		NULL) != OK)
 		return;
-	choice = jsonr_at(jsonr_get(answer, "choices"), 0);
-	calls = jsonr_get(jsonr_get(choice, "message"), "tool_calls");
+	message = jsonr_get(tool_calls_choice(answer), "message");
+	if (jsonr_string(jsonr_get(message, "content"), &text, NULL) != OK)
+		turn->content = "";
+	calls = jsonr_get(message, "tool_calls");
 	if (jsonr_kind(calls) != JSONR_ARRAY || jsonr_count(calls) == 0)
 		return;
 	jsonr_raw(calls, &text, &len);
@@ -96,7 +101,7 @@ store(struct call *call, struct db *db, struct arena *arena)
 		req->who.user_text,
 		turn->chat_id,
 		turn->answer_id,
-		buf_str(&call->text),
+		turn->content,
 		turn->tools_json.len > 0 ? buf_str(&turn->tools_json) : NULL,
 		call->end == CALL_COMPLETED ? "{}" : "{\"cancelled\":true}",
 		number(arena, sum(usage->prompt, usage->completion)),
@@ -126,6 +131,7 @@ work(struct call *call, struct db *db)
 
 	if (arena == NULL)
 		return ERR_MEMORY;
+	turn->content = buf_str(&call->text);
 	buf_reset(&turn->tools_json);
 	if (call->end == CALL_COMPLETED && call->stream)
 		(void)tool_calls_write(&turn->tools, &turn->tools_json);
@@ -273,8 +279,7 @@ start(struct http_request *req, const struct jsonr *body,
 	struct call *call = NULL;
 	enum err err;
 
-	err = chat_context_request(req, question->chat_id, target, body,
-	    &json);
+	err = chat_context_request(req, question->chat_id, target, body, &json);
 	if (err == OK)
 		err = make_turn(req, question->chat_id, &turn);
 	if (err == OK) {
@@ -295,9 +300,13 @@ chat_completions(struct http_request *req)
 {
 	const struct catalog_target *target;
 	struct fields fields = { .stream = false };
-	struct message question = { .role = "user", .metadata = "{}",
-		.tokens = -1, .prompt_tokens = -1, .completion_tokens = -1,
-		.latency = -1, .cost_pico = -1 };
+	struct message question = { .role = "user",
+		.metadata = "{}",
+		.tokens = -1,
+		.prompt_tokens = -1,
+		.completion_tokens = -1,
+		.latency = -1,
+		.cost_pico = -1 };
 	struct snapshot *snapshot;
 	enum handled handled;
 	const char *chat_id;

@@ -10,8 +10,8 @@
 #include "db/db.h"
 #include "json/write.h"
 
-#define OWN_CONTEXT    8000 /* tokens where none is known */
-#define TOKEN_BYTES    16   /* at most, as tokens are estimated */
+#define OWN_CONTEXT    8000              /* tokens where none is known */
+#define TOKEN_BYTES    16                /* at most, as tokens are estimated */
 #define CONTEXT_MAX    (8 * 1024 * 1024) /* bytes that are read */
 #define REQUEST_MAX    ((size_t)64 * 1024 * 1024)
 #define NAME_BYTES_MAX 64 /* of a name that providers take */
@@ -84,7 +84,7 @@ cut(struct arena *arena, struct context *context,
 	}
 	context->from = llm_context_from(target, messages, context->count);
 	while (context->from + 1 < context->count &&
-	    is_role(context, context->from, "tool"))
+	       is_role(context, context->from, "tool"))
 		context->from++;
 	return OK;
 }
@@ -122,13 +122,10 @@ call_id(struct arena *arena, struct context *context, size_t index)
 
 	if (jsonr_parse(arena, metadata, strlen(metadata), &object, NULL) ==
 		OK &&
-	    (jsonr_string(jsonr_get(object, "tool_call_id"), &id, NULL) ==
-		    OK ||
-		jsonr_string(jsonr_get(object, "toolCallId"), &id, NULL) ==
-		    OK))
+	    (jsonr_string(jsonr_get(object, "tool_call_id"), &id, NULL) == OK ||
+		jsonr_string(jsonr_get(object, "toolCallId"), &id, NULL) == OK))
 		return id;
-	return jsonr_string(jsonr_get(next, "id"), &id, NULL) == OK ? id :
-								      NULL;
+	return jsonr_string(jsonr_get(next, "id"), &id, NULL) == OK ? id : NULL;
 }
 
 static void
@@ -189,8 +186,8 @@ write_passed(struct jsonw *w, const struct jsonr *body)
 }
 
 static const char *
-write_request(struct arena *arena, struct context *context,
-    const char *model, const struct jsonr *body)
+write_request(struct arena *arena, struct context *context, const char *model,
+    const struct jsonr *body)
 {
 	const char *text = NULL;
 	struct buf out;
@@ -219,8 +216,8 @@ bytes_of(const struct catalog_target *target)
 {
 	int64_t tokens = target->context > 0 ? target->context : OWN_CONTEXT;
 
-	return tokens > CONTEXT_MAX / TOKEN_BYTES ? CONTEXT_MAX :
-						    tokens * TOKEN_BYTES;
+	return tokens > CONTEXT_MAX / TOKEN_BYTES ? CONTEXT_MAX
+						  : tokens * TOKEN_BYTES;
 }
 
 enum err
@@ -239,13 +236,11 @@ chat_context_request(struct http_request *req, const char *chat_id,
 	if (err == OK) {
 		context.rows = rows;
 		context.count = rows_count(rows);
-		err = context.count == 0 ?
-		    ERR_MISSING :
-		    cut(req->arena, &context, target);
+		err = context.count == 0 ? ERR_MISSING
+					 : cut(req->arena, &context, target);
 	}
 	if (err == OK) {
-		*out = write_request(req->arena, &context, target->model,
-		    body);
+		*out = write_request(req->arena, &context, target->model, body);
 		err = *out == NULL ? ERR_MEMORY : OK;
 	}
 	rows_free(rows);

@@ -240,8 +240,8 @@ static const struct page_shape shape = { "chats", "totalChats", 2, 3,
 	write_row };
 
 static enum handled
-reply_page(struct http_request *req, enum db_stmt stmt,
-    const char *const *args, const struct page *page)
+reply_page(struct http_request *req, enum db_stmt stmt, const char *const *args,
+    const struct page *page)
 {
 	struct db_rows *rows = NULL;
 	enum err err = db_query(req->db, stmt, args, &rows);
@@ -310,8 +310,7 @@ read_pattern(struct http_request *req, struct problem_fields *bad)
 	if (!check_length(bad, "query", text, strlen(text), range))
 		return NULL;
 	if (strchr(text, SEPARATOR) != NULL) {
-		problem_field(bad, "query",
-		    "must not have control characters");
+		problem_field(bad, "query", "must not have control characters");
 		return NULL;
 	}
 	return query_like(req, text);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "api/admit.h"
 #include "api/app.h"
 #include "api/pool.h"
 #include "api/routes.h"
@@ -168,6 +169,14 @@ dispatch_handler(struct http_request *req)
 	return req->route->handler(req);
 }
 
+/* A page of a list does not wait behind clients that fetch files. */
+static bool
+is_export(const struct http_request *req)
+{
+	return (req->route->flags & ROUTE_EXPORTS) != 0 &&
+	       request_query(req, "format") != NULL;
+}
+
 static enum handled
 run(struct http_request *req)
 {
@@ -175,7 +184,7 @@ run(struct http_request *req)
 
 	if ((req->route->flags & ROUTE_HASHES) != 0)
 		pool = req->app->hash_pool;
-	else if ((req->route->flags & ROUTE_EXPORTS) != 0)
+	else if (is_export(req))
 		pool = req->app->export_pool;
 	if (pool == NULL)
 		return dispatch_handler(req);
@@ -207,7 +216,12 @@ dispatch(struct http_request *req)
 	if (err != OK)
 		return problem_of(req, err);
 	req->route_pattern = req->route->path;
+	if ((req->route->flags & ROUTE_NO_STORE) != 0)
+		response_header(req, "Cache-Control", "no-store");
 	if (check_body_or_reply(req) != OK || check_who_or_reply(req) != OK)
+		return ANSWERED;
+	if (req->who.credential != CREDENTIAL_NONE &&
+	    admit_request_or_reply(req) != OK)
 		return ANSWERED;
 	return run(req);
 }

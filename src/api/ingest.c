@@ -157,8 +157,7 @@ make_llm(struct http_request *req, const struct jsonr *object,
 	read_entry(bad, object, &entry);
 	body_string(bad, object, "source", REQUIRED, 1, INGEST_SOURCE_MAX,
 	    &source);
-	body_string(bad, object, "query", OPTIONAL, 0, INGEST_TEXT_MAX,
-	    &query);
+	body_string(bad, object, "query", OPTIONAL, 0, INGEST_TEXT_MAX, &query);
 	body_string(bad, object, "response", OPTIONAL, 0, INGEST_TEXT_MAX,
 	    &response);
 	err = settle(bad, &entry);
@@ -330,8 +329,8 @@ ingest_llm(struct http_request *req)
 static void
 item_fault(struct batch *batch, const char *what)
 {
-	const char *name = arena_printf(batch->req->arena, "logs[%zu]",
-	    batch->count);
+	const char *name =
+	    arena_printf(batch->req->arena, "logs[%zu]", batch->count);
 
 	problem_field(problem_fields(batch->req), name == NULL ? "logs" : name,
 	    "%s", what);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "api/admit.h"
 #include "api/app.h"
 #include "http/problem.h"
 #include "llm/price.h"
@@ -140,13 +141,19 @@ release_snapshots(struct call *calls)
 enum handled
 llm_start_or_reply(struct http_request *req, struct call *calls)
 {
-	struct outlet *outlet = outlet_new(req);
+	struct outlet *outlet;
 	enum err err = ERR_MEMORY;
 
+	if (admit_calls_or_reply(req, calls) != OK) {
+		release_snapshots(calls);
+		return ANSWERED;
+	}
+	outlet = outlet_new(req);
 	if (outlet != NULL)
 		err = relay_start(req->app->relay, outlet, calls);
 	if (err == OK)
 		return PARKED;
+	admit_undo(calls);
 	release_snapshots(calls);
 	return problem_of(req, err);
 }

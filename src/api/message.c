@@ -24,8 +24,8 @@ read_kind(struct problem_fields *bad, const struct jsonr *body,
     const char *name, enum jsonr_kind kind, const char **out)
 {
 	const struct jsonr *value = jsonr_get(body, name);
-	int64_t max = strcmp(name, "metadata") == 0 ? MESSAGE_METADATA_MAX :
-						      MESSAGE_CALLS_MAX;
+	int64_t max = strcmp(name, "metadata") == 0 ? MESSAGE_METADATA_MAX
+						    : MESSAGE_CALLS_MAX;
 
 	if (jsonr_kind(value) == JSONR_NULL)
 		return;
@@ -80,7 +80,8 @@ message_read(struct problem_fields *bad, const struct jsonr *body,
 {
 	const struct jsonr *function = jsonr_get(body, "functionCall");
 	const struct jsonr *tools = jsonr_get(body, "toolCalls");
-	bool calls = jsonr_kind(function) == JSONR_OBJECT ||
+	bool calls =
+	    jsonr_kind(function) == JSONR_OBJECT ||
 	    (jsonr_kind(tools) == JSONR_ARRAY && jsonr_count(tools) > 0);
 
 	*out = nothing;
@@ -89,8 +90,7 @@ message_read(struct problem_fields *bad, const struct jsonr *body,
 	    calls ? 0 : 1, MESSAGE_CONTENT_MAX, &out->content);
 	body_string(bad, body, "name", OPTIONAL, 1, MESSAGE_NAME_MAX,
 	    &out->name);
-	read_kind(bad, body, "functionCall", JSONR_OBJECT,
-	    &out->function_call);
+	read_kind(bad, body, "functionCall", JSONR_OBJECT, &out->function_call);
 	read_tool_calls(bad, body, &out->tool_calls);
 	read_kind(bad, body, "metadata", JSONR_OBJECT, &out->metadata);
 	read_counts(bad, body, out);

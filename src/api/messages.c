@@ -139,8 +139,7 @@ add(struct http_request *req, struct message *messages, size_t count)
 	const char *args[2];
 	enum err err = read_chat_id(req, args);
 
-	return err != OK ? err :
-			   messages_add(req, args[1], messages, count);
+	return err != OK ? err : messages_add(req, args[1], messages, count);
 }
 
 /* {"message":text, <first>:{...}, <second>:{...}}, the same message twice. */
@@ -187,12 +186,12 @@ read_one(struct problem_fields *bad, const struct jsonr *item, size_t index,
     struct message *out)
 {
 	if (jsonr_kind(item) == JSONR_OBJECT) {
-		bad->prefix = arena_printf(bad->req->arena,
-		    "messages[%zu].", index);
+		bad->prefix =
+		    arena_printf(bad->req->arena, "messages[%zu].", index);
 		message_read(bad, item, out);
 	} else {
-		bad->prefix = arena_printf(bad->req->arena, "messages[%zu]",
-		    index);
+		bad->prefix =
+		    arena_printf(bad->req->arena, "messages[%zu]", index);
 		problem_field(bad, "", "must be an object");
 	}
 	bad->prefix = NULL;
@@ -213,8 +212,7 @@ read_many(struct problem_fields *bad, const struct jsonr *body, size_t *count)
 		    "must be an array of 1 to %d messages", BATCH_MAX);
 		return NULL;
 	}
-	messages =
-	    arena_alloc(bad->req->arena, *count * sizeof(messages[0]));
+	messages = arena_alloc(bad->req->arena, *count * sizeof(messages[0]));
 	for (size_t i = 0;
 	     messages != NULL && i < *count && faulty < FAULTY_MAX; i++) {
 		const struct problem_item *last = bad->last;
@@ -234,8 +232,7 @@ reply_many(struct http_request *req, const struct message *messages,
 	jsonw_init(&w, &req->out);
 	jsonw_object(&w);
 	jsonw_kv(&w, "message",
-	    arena_printf(req->arena, "%zu messages added successfully",
-		count));
+	    arena_printf(req->arena, "%zu messages added successfully", count));
 	jsonw_kv_int(&w, "count", (int64_t)count);
 	jsonw_key(&w, "messages");
 	jsonw_array(&w);
@@ -357,8 +354,7 @@ merge_metadata(struct http_request *req, const char *const *ids,
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_MISSING;
 	if (err == OK) {
-		*out = message_merge(req->arena, rows_text(rows, 0, 0),
-		    change);
+		*out = message_merge(req->arena, rows_text(rows, 0, 0), change);
 		if (*out == NULL)
 			err = ERR_MEMORY;
 		else if (strlen(*out) > MESSAGE_METADATA_MAX)
@@ -371,8 +367,7 @@ merge_metadata(struct http_request *req, const char *const *ids,
 static const char *
 count_text(struct http_request *req, int64_t count)
 {
-	return count < 0 ? NULL :
-			   arena_printf(req->arena, "%" PRId64, count);
+	return count < 0 ? NULL : arena_printf(req->arena, "%" PRId64, count);
 }
 
 /* In one transaction, because the old metadata is read first. */

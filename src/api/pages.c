@@ -13,7 +13,7 @@
 #include "http/response.h"
 
 #define SIZE_DEFAULT 10
-#define PAGE_MAX    100
+#define PAGE_MAX     100
 #define NUMBER_MAX   1000000000
 
 /* A cursor is "<order>|<page number>|<total>|<id>|<sort value>"; the value is
@@ -96,8 +96,8 @@ pages_read(struct http_request *req, struct problem_fields *bad,
 {
 	const char *cursor = NULL;
 
-	*out = (struct page){ .order = order, .number = 1,
-		.size = SIZE_DEFAULT };
+	*out =
+	    (struct page){ .order = order, .number = 1, .size = SIZE_DEFAULT };
 	query_int(req, bad, "page", 1, NUMBER_MAX, &out->number);
 	query_int(req, bad, "limit", 1, PAGE_MAX, &out->size);
 	query_cursor(req, bad, &cursor);
@@ -122,11 +122,11 @@ link_next(struct http_request *req, const struct page *page,
     const struct page_shape *shape, const struct db_rows *rows)
 {
 	size_t last = (size_t)page->size - 1;
-	const char *cursor = arena_printf(req->arena,
-	    "%s|%" PRId64 "|%" PRId64 "|%s|%s", page->order->name,
-	    page->number + 1, rows_int64(rows, last, 0),
-	    rows_text(rows, last, shape->id),
-	    shape->value == 0 ? "" : rows_text(rows, last, shape->value));
+	const char *cursor =
+	    arena_printf(req->arena, "%s|%" PRId64 "|%" PRId64 "|%s|%s",
+		page->order->name, page->number + 1, rows_int64(rows, last, 0),
+		rows_text(rows, last, shape->id),
+		shape->value == 0 ? "" : rows_text(rows, last, shape->value));
 
 	if (cursor != NULL)
 		query_link_next(req, cursor);

@@ -396,6 +396,8 @@ prepare(struct http_request *req, struct ask *ask)
 		err = find_session(req, ask);
 	if (err == OK && !has_room(req->app, ask->count))
 		err = ERR_BUSY;
+	if (err == OK)
+		err = db_connect(req->db);
 	if (err != OK) {
 		(void)refuse(req, err);
 		return false;

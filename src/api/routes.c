@@ -10,25 +10,32 @@
 #include "api/accounts.h"
 #include "api/apikeys.h"
 #include "api/calls.h"
+#include "api/chat_accounts.h"
 #include "api/chat_completions.h"
 #include "api/chats.h"
+#include "api/docs.h"
 #include "api/gateway.h"
+#include "api/ingest.h"
+#include "api/logger_accounts.h"
+#include "api/logs.h"
 #include "api/messages.h"
 #include "api/minichat.h"
 #include "api/playground.h"
+#include "api/promptlog.h"
 #include "api/service.h"
 #include "api/sessions.h"
+#include "api/stats.h"
 
-#define SMALL (16 * KIB)  /* forms and settings */
-#define LARGE (256 * KIB) /* with metadata */
-#define QUESTION (1280 * KIB) /* 100,000 characters, each as two \\u */
+#define SMALL    (16 * KIB)   /* forms and settings */
+#define LARGE    (256 * KIB)  /* with metadata */
+#define QUESTION (1280 * KIB) /* 100,000 characters, all escaped */
 
 /* Two rows: the family of chats answers under both prefixes. */
-#define CHATS(method, path, handler, body_max, limit, flags)           \
-	{ method, "/api" path, handler, ROLE_USER, body_max, limit,    \
-		flags, FAMILY_CHATS },                                 \
-	{ method, "/api/v1" path, handler, ROLE_USER, body_max, limit, \
-		flags, FAMILY_CHATS },
+#define CHATS(method, path, handler, body_max, limit, flags)               \
+	{ method, "/api" path, handler, ROLE_USER, body_max, limit, flags, \
+		FAMILY_CHATS },                                            \
+	    { method, "/api/v1" path, handler, ROLE_USER, body_max, limit, \
+		    flags, FAMILY_CHATS },
 
 /* clang-format off */
 const struct route routes[] = {
@@ -36,6 +43,10 @@ const struct route routes[] = {
 	{ HTTP_GET,    "/",                         service_root,             ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
 	{ HTTP_GET,    "/health",                   service_health,           ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
 	{ HTTP_GET,    "/metrics",                  service_metrics,          ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
+	{ HTTP_GET,    "/openapi.json",            docs_openapi,             ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
+	{ HTTP_GET,    "/api-docs",                docs_page,                ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
+	{ HTTP_GET,    "/api",                     docs_page,                ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
+	{ HTTP_GET,    "/api/docs",                docs_page,                ROLE_PUBLIC, 0,           LIMIT_NONE,     0,                                 FAMILY_SERVICE },
 
 	{ HTTP_POST,   "/auth/register",            accounts_register,        ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_ACCOUNTS },
 	{ HTTP_POST,   "/auth/login",               accounts_login,           ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_ACCOUNTS },
@@ -56,6 +67,28 @@ const struct route routes[] = {
 	{ HTTP_POST,   "/openai/question",          minichat_question,        ROLE_USER,   QUESTION,    LIMIT_CALL,     ROUTE_STREAMS,                     FAMILY_MINI_CHAT },
 	{ HTTP_GET,    "/openai/stream",            minichat_stream,          ROLE_USER,   0,           LIMIT_CALL,     ROUTE_QUERY_TOKEN | ROUTE_STREAMS, FAMILY_MINI_CHAT },
 
+	{ HTTP_POST,   "/api/auth/register",        logger_register,          ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/register",             logger_register,          ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/auth/login",           logger_login,             ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/token",                logger_login,             ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/auth/token",           logger_login,             ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/auth/refresh",         logger_refresh,           ROLE_PUBLIC, SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/token/refresh",        logger_refresh,           ROLE_PUBLIC, SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/auth/token/refresh",   logger_refresh,           ROLE_PUBLIC, SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/user/profile",         logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_PUT,    "/api/user/profile",         logger_profile_put,       ROLE_LOGIN,  SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_PATCH,  "/api/user/profile",         logger_profile_put,       ROLE_LOGIN,  SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/auth/user/profile",    logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_PUT,    "/api/auth/user/profile",    logger_profile_put,       ROLE_LOGIN,  SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_PATCH,  "/api/auth/user/profile",    logger_profile_put,       ROLE_LOGIN,  SMALL,       LIMIT_LOGIN,    ROUTE_HASHES,                      FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/user",                 logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/auth/user",            logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/api-keys",             apikeys_list,             ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/api-keys",             apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/api-keys/:id",         apikeys_get,              ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_PUT,    "/api/api-keys/:id",         apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_PATCH,  "/api/api-keys/:id",         apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_DELETE, "/api/api-keys/:id",         apikeys_delete,           ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/apikeys",              apikeys_list,             ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_POST,   "/api/apikeys",              apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/apikeys/:id",          apikeys_get,              ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
@@ -83,6 +116,31 @@ const struct route routes[] = {
 	CHATS(HTTP_GET,    "/messages/:chatId/:id",         messages_get,         0,           LIMIT_NONE, 0)
 	CHATS(HTTP_PUT,    "/messages/:chatId/:id",         messages_update,      BODY_CONFIG, LIMIT_NONE, 0)
 	CHATS(HTTP_DELETE, "/messages/:chatId/:id",         messages_delete,      0,           LIMIT_NONE, 0)
+
+	{ HTTP_POST,   "/api/event-log",            ingest_event,             ROLE_KEY,    INGEST_EVENT_BODY, LIMIT_INGEST, 0,                             FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/event-log/batch",      ingest_event_batch,       ROLE_KEY,    INGEST_BATCH_BODY, LIMIT_INGEST, ROUTE_NDJSON,                  FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/llm-log",              ingest_llm,               ROLE_KEY,    INGEST_LLM_BODY, LIMIT_INGEST, 0,                               FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/llm-log/batch",        ingest_llm_batch,         ROLE_KEY,    INGEST_BATCH_BODY, LIMIT_INGEST, ROUTE_NDJSON,                  FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/event-logs",           logs_events_list,         ROLE_USER,   0,           LIMIT_NONE,     ROUTE_EXPORTS,                     FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/event-logs/:id",       logs_event_get,           ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_DELETE, "/api/event-logs/:id",       logs_event_delete,        ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/llm-logs",             logs_llm_list,            ROLE_USER,   0,           LIMIT_NONE,     ROUTE_EXPORTS,                     FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/llm-logs/:id",         logs_llm_get,             ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_DELETE, "/api/llm-logs/:id",         logs_llm_delete,          ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+	{ HTTP_GET,    "/api/user/stats",           stats_get,                ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
+
+	{ HTTP_POST,   "/proxy-api",                promptlog_ask,            ROLE_USER,   PROMPTLOG_BODY, LIMIT_CALL,  0,                                 FAMILY_PROMPT_LOG },
+	{ HTTP_GET,    "/proxy-api/dashboard",      promptlog_dashboard,      ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_PROMPT_LOG },
+	{ HTTP_GET,    "/proxy-api/metric",         promptlog_metric,         ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_PROMPT_LOG },
+
+	{ HTTP_POST,   "/api/users/register",       chats_register,           ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
+	{ HTTP_POST,   "/api/users/login",          chats_login,              ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
+	{ HTTP_GET,    "/api/users/profile",        chats_profile,            ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_CHATS },
+	{ HTTP_POST,   "/api/users/generate-api-key", chats_generate_key,     ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_CHATS },
+	{ HTTP_POST,   "/api/v1/users/register",    chats_register,           ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
+	{ HTTP_POST,   "/api/v1/users/login",       chats_login,              ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
+	{ HTTP_GET,    "/api/v1/users/profile",     chats_profile,            ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_CHATS },
+	{ HTTP_POST,   "/api/v1/users/generate-api-key", chats_generate_key,  ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_CHATS },
 
 	{ HTTP_POST,   "/v1/chat/completions",      gateway_chat_completions, ROLE_USER,   BODY_CONFIG, LIMIT_CALL,     ROUTE_STREAMS,                     FAMILY_GATEWAY },
 	{ HTTP_GET,    "/v1/models",                gateway_models_list,      ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_GATEWAY },

@@ -131,6 +131,7 @@ scoreboard_retire(struct scoreboard *board, int slot)
 		if (i < COUNT_SUMS)
 			atomic_fetch_add(&board->past[i], last);
 	}
+	limit_release_owner(board->limits, slot);
 	atomic_store(&row->pid, 0);
 	atomic_store(&row->connections, 0);
 	atomic_store(&row->database_up, 0);

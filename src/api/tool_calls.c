@@ -24,6 +24,7 @@ tool_calls_fini(struct tool_calls *calls)
 	free(calls->list);
 	calls->list = NULL;
 	calls->count = 0;
+	calls->broken = false;
 }
 
 /* The call of index; NULL when memory is short. */
@@ -77,17 +78,34 @@ take_piece(struct tool_calls *calls, const struct jsonr *piece)
 	append(&call->arguments, jsonr_get(function, "arguments"));
 }
 
+const struct jsonr *
+tool_calls_choice(const struct jsonr *answer)
+{
+	const struct jsonr *choices = jsonr_get(answer, "choices");
+	const struct jsonr *choice, *index;
+	int64_t number;
+
+	for (size_t i = 0; i < jsonr_count(choices); i++) {
+		choice = jsonr_at(choices, i);
+		index = jsonr_get(choice, "index");
+		if (jsonr_kind(index) == JSONR_NULL ||
+		    jsonr_int(index, 0, 0, &number) == OK)
+			return choice;
+	}
+	return NULL;
+}
+
 void
 tool_calls_event(struct tool_calls *calls, const char *data, size_t len)
 {
 	struct arena *arena = arena_new();
-	const struct jsonr *choice, *pieces;
+	const struct jsonr *delta, *pieces;
 	struct jsonr *event;
 
 	if (arena != NULL &&
 	    jsonr_parse(arena, data, len, &event, NULL) == OK) {
-		choice = jsonr_at(jsonr_get(event, "choices"), 0);
-		pieces = jsonr_get(jsonr_get(choice, "delta"), "tool_calls");
+		delta = jsonr_get(tool_calls_choice(event), "delta");
+		pieces = jsonr_get(delta, "tool_calls");
 		for (size_t i = 0; i < jsonr_count(pieces); i++)
 			take_piece(calls, jsonr_at(pieces, i));
 	} else {
@@ -100,7 +118,7 @@ static bool
 is_whole(const struct tool_call *call)
 {
 	return buf_ok(&call->id) && buf_ok(&call->name) &&
-	    buf_ok(&call->arguments) && call->name.len > 0;
+	       buf_ok(&call->arguments) && call->name.len > 0;
 }
 
 static void

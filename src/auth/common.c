@@ -3,6 +3,7 @@
  */
 #include "auth/common.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define CHUNK_MIN    3 /* shorter ones are in every password */
@@ -377,18 +378,15 @@ is_date(const char *text, size_t len)
 bool
 common_password(const char *password, size_t len)
 {
-	char text[ANALYSED_MAX];
+	char text[ANALYSED_MAX] = "";
 	size_t lead = 0;
 
 	if (is_repeated(password, len))
 		return true;
 	if (len > sizeof(text))
 		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = password[i];
-
-		text[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-	}
+	for (size_t i = 0; i < len; i++)
+		text[i] = (char)tolower((unsigned char)password[i]);
 	if (is_date(text, len) || is_pieces(text, len))
 		return true;
 	while (lead < LEAD_MAX && lead < len && !is_letter(text[lead]))

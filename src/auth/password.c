@@ -4,6 +4,7 @@
 #include "auth/password.h"
 
 #include <argon2.h>
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ password_verify(const char *password, size_t len, const char *hash)
 static char
 lower(char c)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	return (char)tolower((unsigned char)c);
 }
 
 /*

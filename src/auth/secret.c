@@ -59,7 +59,8 @@ secret_key_make(char key[SECRET_KEY_SIZE], char prefix[SECRET_PREFIX_SIZE])
 
 	memset(key, 0, SECRET_KEY_SIZE);
 	memset(prefix, 0, SECRET_PREFIX_SIZE);
-	memcpy(key, KEY_MARK, KEY_MARK_LEN);
+	for (size_t i = 0; i < KEY_MARK_LEN; i++)
+		key[i] = KEY_MARK[i];
 	err = random_base62(key + KEY_MARK_LEN, PUBLIC_LEN);
 	if (err != OK)
 		return err;

@@ -13,7 +13,7 @@
 #include "http/check.h"
 #include "http/response.h"
 
-#define CURSOR_MAX 512         /* characters; a sort value and an id */
+#define CURSOR_MAX 1024        /* characters; a sort value and an id */
 #define LINK_MAX   (64 * 1024) /* a request line, each byte as %XX */
 
 /* Of digits only, for strtoll takes blanks, signs and nothing at all. */

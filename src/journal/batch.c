@@ -176,7 +176,7 @@ enum err
 batch_write(struct db *db, const struct record_view *records, size_t count,
     uint64_t *buried)
 {
-	struct writer w = { .db = db, .buried = buried };
+	struct writer w = { .db = db };
 	struct record_view *sorted;
 	size_t calls, events;
 	enum err err;
@@ -186,6 +186,7 @@ batch_write(struct db *db, const struct record_view *records, size_t count,
 	sorted = calloc(count, sizeof(*sorted));
 	if (sorted == NULL)
 		return ERR_MEMORY;
+	w.buried = buried;
 	buf_init(&w.lines, LINES_MAX);
 	calls = pick(records, count, RECORD_CALL, sorted);
 	events = pick(records, count, RECORD_EVENT, sorted + calls);

@@ -67,7 +67,11 @@ map(int fd, size_t size)
 	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
 	    flags | MAP_NORESERVE, fd, 0);
 
-	return at == MAP_FAILED ? NULL : at;
+	if (at == MAP_FAILED)
+		return NULL;
+	/* No read-ahead: the pages after a slot's first are rarely needed. */
+	(void)madvise(at, size, MADV_RANDOM);
+	return at;
 }
 
 /* An empty table; the file, if there is one, is empty. */

@@ -249,6 +249,27 @@ slot_write(int fd, const char *bytes, size_t len)
 	return OK;
 }
 
+enum err
+slot_create(int dir_fd, const char *name, const struct buf *head, int *out)
+{
+	int fd = openat(dir_fd, name,
+	    O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int cause;
+
+	if (fd < 0)
+		return ERR_SYSTEM;
+	if (slot_write(fd, head->data, head->len) == OK && fsync(fd) == 0 &&
+	    fsync(dir_fd) == 0) {
+		*out = fd;
+		return OK;
+	}
+	cause = errno;
+	(void)unlinkat(dir_fd, name, 0); /* empty; read as such if it stays */
+	(void)close(fd);
+	errno = cause;
+	return ERR_SYSTEM;
+}
+
 static enum err
 keep_bytes(int dir_fd, const char *name, const char *bytes, size_t len)
 {

@@ -189,28 +189,6 @@ spool_close(struct spool *spool)
 
 /* --- writing ---------------------------------------------------------- */
 
-/* Writes a file's first bytes and makes file and name durable. */
-static enum err
-begin_file(int dir_fd, const char *name, const struct buf *head, int *out)
-{
-	int fd = openat(dir_fd, name,
-	    O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int cause;
-
-	if (fd < 0)
-		return ERR_SYSTEM;
-	if (slot_write(fd, head->data, head->len) == OK && fsync(fd) == 0 &&
-	    fsync(dir_fd) == 0) {
-		*out = fd;
-		return OK;
-	}
-	cause = errno;
-	(void)unlinkat(dir_fd, name, 0); /* empty; read as such if it stays */
-	(void)close(fd);
-	errno = cause;
-	return ERR_SYSTEM;
-}
-
 static enum err
 make_name(char name[SLOT_NAME_SIZE], struct uuid *id)
 {
@@ -238,7 +216,7 @@ begin_segment(struct spool *spool)
 	buf_init(&head, SEGMENT_HEADER_SIZE);
 	segment_add_header(&head, &id);
 	err = buf_ok(&head)
-		  ? begin_file(spool->slot.dir_fd, name, &head, &spool->fd)
+		  ? slot_create(spool->slot.dir_fd, name, &head, &spool->fd)
 		  : ERR_MEMORY;
 	buf_fini(&head);
 	if (err != OK)
@@ -367,7 +345,7 @@ write_probe(struct spool *spool)
 	/* One may be left from a probe that could not remove it. */
 	(void)unlinkat(spool->slot.dir_fd, PROBE_NAME, 0);
 	err = buf_ok(&bytes)
-		  ? begin_file(spool->slot.dir_fd, PROBE_NAME, &bytes, &fd)
+		  ? slot_create(spool->slot.dir_fd, PROBE_NAME, &bytes, &fd)
 		  : ERR_MEMORY;
 	if (fd >= 0)
 		(void)close(fd); /* it was fsynced */

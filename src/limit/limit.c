@@ -305,6 +305,7 @@ fill_state(struct limit_state *state, int64_t max, int64_t used,
 		state->reset_s = 1;
 }
 
+/* NOLINTBEGIN(readability-function-size): what a window is */
 enum err
 limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
     int64_t window_ms, struct limit_state *state)
@@ -332,6 +333,7 @@ limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
 	unlock(limits, shard_of(&wanted));
 	return err;
 }
+/* NOLINTEND(readability-function-size) */
 
 enum err
 limit_look(struct limits *limits, const char *name, int64_t max,

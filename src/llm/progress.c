@@ -325,6 +325,16 @@ is_late(const struct progress *progress, int64_t now_us)
 	       config->first_byte_ms * 1000;
 }
 
+/* A stream that said all, except that it is over, is complete. */
+static void
+end_late(struct progress *progress)
+{
+	if (progress->events && progress->finished)
+		end_events(progress);
+	else
+		progress_fail(progress, "upstream_timeout");
+}
+
 static void
 sweep_open(struct progress *progress, int64_t now_us)
 {
@@ -336,11 +346,8 @@ sweep_open(struct progress *progress, int64_t now_us)
 		receive_begin(progress);
 	if (progress->done && now_us - progress->heard_us > DONE_US)
 		end_events(progress);
-	else if (is_late(progress, now_us) && progress->events &&
-		 progress->finished)
-		end_events(progress);
 	else if (is_late(progress, now_us))
-		progress_fail(progress, "upstream_timeout");
+		end_late(progress);
 }
 
 void
@@ -386,6 +393,8 @@ progress_settle(struct progress *progress, enum durable how)
 	note(call);
 	call->outlet->calls_open--;
 	atomic_fetch_sub(&progress->relay->places, 1);
+	if (call->settle != NULL)
+		call->settle(call);
 	call->sink->end(call);
 	relay_leave(progress->relay);
 }

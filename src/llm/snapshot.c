@@ -38,7 +38,7 @@ struct snapshot {
 	const struct config *config;
 	struct buf *problems; /* until closed */
 	struct list providers, targets, prices;
-	struct catalog_target **by_name;
+	void **by_name; /* the targets, sorted */
 	const struct catalog_target *fallback;
 };
 
@@ -318,8 +318,8 @@ price_of(const struct snapshot *snapshot, const struct catalog_target *target)
 static int
 compare_target(const void *a, const void *b)
 {
-	const struct catalog_target *left = *(struct catalog_target *const *)a;
-	const struct catalog_target *right = *(struct catalog_target *const *)b;
+	const struct catalog_target *left = *(void *const *)a;
+	const struct catalog_target *right = *(void *const *)b;
 	int order = strcmp(left->model, right->model);
 
 	if (order != 0)
@@ -336,7 +336,7 @@ snapshot_close(struct snapshot *snapshot)
 
 	snapshot->problems = NULL;
 	snapshot->by_name =
-	    arena_alloc(snapshot->arena, (targets->count + 1) * sizeof(target));
+	    arena_alloc(snapshot->arena, (targets->count + 1) * sizeof(void *));
 	if (snapshot->by_name == NULL)
 		return ERR_MEMORY;
 	for (size_t i = 0; i < targets->count; i++) {
@@ -345,7 +345,7 @@ snapshot_close(struct snapshot *snapshot)
 		target->price = price_of(snapshot, target);
 		snapshot->by_name[i] = target;
 	}
-	qsort(snapshot->by_name, targets->count, sizeof(target),
+	qsort(snapshot->by_name, targets->count, sizeof(void *),
 	    compare_target);
 	if (wanted != NULL && *wanted != '\0')
 		snapshot->fallback =
@@ -361,21 +361,23 @@ find_listed(const struct snapshot *snapshot, const char *name,
     const struct catalog_provider *provider)
 {
 	size_t low = 0, high = snapshot->targets.count;
+	const struct catalog_target *target;
 	size_t middle;
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		if (strcmp(snapshot->by_name[middle]->model, name) < 0)
+		target = snapshot->by_name[middle];
+		if (strcmp(target->model, name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	for (; low < snapshot->targets.count; low++) {
-		if (strcmp(snapshot->by_name[low]->model, name) != 0)
+		target = snapshot->by_name[low];
+		if (strcmp(target->model, name) != 0)
 			return NULL;
-		if (provider == NULL ||
-		    snapshot->by_name[low]->provider == provider)
-			return snapshot->by_name[low];
+		if (provider == NULL || target->provider == provider)
+			return target;
 	}
 	return NULL;
 }

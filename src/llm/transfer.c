@@ -97,30 +97,23 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-static CURLMcode
+static bool
 set_up_multi(struct transfers *transfers, int64_t connections_max)
 {
 	CURLM *multi = transfers->multi;
 	long most =
 	    connections_max > LONG_MAX ? LONG_MAX : (long)connections_max;
-	CURLMcode rc;
+	int bad = 0;
 
-#define SET(option, value)                                    \
-	do {                                                  \
-		rc = curl_multi_setopt(multi, option, value); \
-		if (rc != CURLM_OK)                           \
-			return rc;                            \
-	} while (0)
-	SET(CURLMOPT_SOCKETFUNCTION, watch_socket);
-	SET(CURLMOPT_SOCKETDATA, transfers);
-	SET(CURLMOPT_TIMERFUNCTION, set_timer);
-	SET(CURLMOPT_TIMERDATA, transfers);
-	SET(CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-	SET(CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
-	SET(CURLMOPT_MAX_TOTAL_CONNECTIONS, 0L);
-	SET(CURLMOPT_MAXCONNECTS, most);
-#undef SET
-	return CURLM_OK;
+	bad |= curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	bad |= curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, transfers);
+	bad |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	bad |= curl_multi_setopt(multi, CURLMOPT_TIMERDATA, transfers);
+	bad |= curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	bad |= curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
+	bad |= curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, 0L);
+	bad |= curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, most);
+	return bad == 0;
 }
 
 struct transfers *
@@ -138,7 +131,7 @@ transfers_new(struct loop *loop, int64_t connections_max)
 	}
 	transfers->multi = curl_multi_init();
 	if (transfers->multi == NULL ||
-	    set_up_multi(transfers, connections_max) != CURLM_OK) {
+	    !set_up_multi(transfers, connections_max)) {
 		transfers_free(transfers);
 		return NULL;
 	}
@@ -261,13 +254,19 @@ tell_head(struct transfer *transfer)
 	transfer->events->head(transfer->arg, &head);
 }
 
+static bool
+is_blank(const char *line, size_t len)
+{
+	return len <= 2 && (line[0] == '\r' || line[0] == '\n');
+}
+
 /* Called for each header line; the empty one ends the head. */
 static size_t
 take_header(char *line, size_t size, size_t count, void *arg)
 {
 	size_t len = size * count;
 
-	if (len <= 2 && (line[0] == '\r' || line[0] == '\n'))
+	if (is_blank(line, len))
 		tell_head(arg);
 	return len;
 }
@@ -305,57 +304,55 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	    address->protocol);
 }
 
-#define SET(option, value)                                  \
-	do {                                                \
-		rc = curl_easy_setopt(easy, option, value); \
-		if (rc != CURLE_OK)                         \
-			return rc;                          \
-	} while (0)
-
-static CURLcode
+/* All of these fail for want of memory only. */
+static bool
 set_policy(CURL *easy, const struct transfer_spec *spec)
 {
 	const char *protocols = spec->allow_local ? "http,https" : "https";
-	CURLcode rc;
+	long buffer = spec->stream ? READ_STREAM : READ_WHOLE;
+	unsigned bad = 0;
 
-	SET(CURLOPT_PROTOCOLS_STR, protocols);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_TCP_NODELAY, 1L);
-	SET(CURLOPT_MAXAGE_CONN, CONNECTION_AGE_S);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)spec->connect_ms);
-	SET(CURLOPT_BUFFERSIZE, spec->stream ? READ_STREAM : READ_WHOLE);
-	return CURLE_OK;
+	bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols);
+	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+	    (long)CURL_HTTP_VERSION_1_1);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+	    (long)CURL_SSLVERSION_TLSv1_2);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	bad |= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+	bad |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_AGE_S);
+	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+	    (long)spec->connect_ms);
+	bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
+	return bad == 0;
 }
 
-static CURLcode
+static bool
 set_request(struct transfer *transfer, const struct transfer_spec *spec)
 {
 	CURL *easy = transfer->easy;
-	CURLcode rc;
+	curl_off_t len = (curl_off_t)spec->body_len;
+	unsigned bad = 0;
 
-	SET(CURLOPT_URL, spec->url);
-	SET(CURLOPT_HTTPHEADER, transfer->headers);
-	SET(CURLOPT_POST, 1L);
-	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_len);
-	SET(CURLOPT_POSTFIELDS, spec->body);
-	SET(CURLOPT_USERAGENT, "minuted");
-	SET(CURLOPT_ERRORBUFFER, transfer->detail);
-	SET(CURLOPT_PRIVATE, transfer);
-	SET(CURLOPT_HEADERFUNCTION, take_header);
-	SET(CURLOPT_HEADERDATA, transfer);
-	SET(CURLOPT_WRITEFUNCTION, take_bytes);
-	SET(CURLOPT_WRITEDATA, transfer);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, transfer);
-	return CURLE_OK;
+	bad |= curl_easy_setopt(easy, CURLOPT_URL, spec->url);
+	bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+	bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, len);
+	bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, spec->body);
+	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "minuted");
+	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
+	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
+	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+	return bad == 0;
 }
-#undef SET
 
 static bool
 is_header(const char *line)
@@ -392,14 +389,6 @@ add_headers(struct transfer *transfer, const char *const *lines)
 }
 
 static enum err
-err_of(CURLcode code)
-{
-	if (code == CURLE_OK)
-		return OK;
-	return code == CURLE_OUT_OF_MEMORY ? ERR_MEMORY : ERR_INPUT;
-}
-
-static enum err
 fill(struct transfer *transfer, const struct transfer_spec *spec)
 {
 	enum err err;
@@ -408,10 +397,9 @@ fill(struct transfer *transfer, const struct transfer_spec *spec)
 	if (transfer->easy == NULL)
 		return ERR_MEMORY;
 	err = add_headers(transfer, spec->headers);
-	if (err == OK)
-		err = err_of(set_policy(transfer->easy, spec));
-	if (err == OK)
-		err = err_of(set_request(transfer, spec));
+	if (err == OK &&
+	    (!set_policy(transfer->easy, spec) || !set_request(transfer, spec)))
+		err = ERR_MEMORY;
 	return err;
 }
 

@@ -9,6 +9,7 @@
 #include "api/after.h"
 #include "api/dispatch.h"
 #include "api/pool.h"
+#include "api/rules.h"
 #include "base/log.h"
 
 #define HASH_THREADS 1 /* a worker; 19 MiB and a core each while it works */
@@ -21,9 +22,11 @@ notified(void *arg, const char *channel, const char *payload)
 {
 	struct app *app = arg;
 
-	(void)payload; /* the whole catalogue is read again */
+	(void)payload; /* all of it is read again */
 	if (strcmp(channel, "minuted_catalog") == 0)
 		catalog_changed(app->catalog);
+	else if (strcmp(channel, "minuted_limit") == 0)
+		rules_changed(app->rules);
 }
 
 static enum err
@@ -35,6 +38,9 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	err = journal_start(config, slot, &app->journal);
 	if (err != OK)
 		return err;
+	app->rules = rules_new();
+	if (app->rules == NULL)
+		return ERR_MEMORY;
 	err = catalog_start(config, &app->catalog);
 	if (err != OK)
 		return err;
@@ -69,6 +75,7 @@ app_start(const struct config *config, struct scoreboard *board, int slot,
 	app->auth.keys.secret_old = config->jwt_secret_old;
 	app->auth.keys.life_ms = config->jwt_expires_ms;
 	app->limits = board->limits;
+	app->slot = slot;
 	app->scoreboard = board;
 	app->started_us = board->started_us;
 	err = start_parts(app, board, slot);
@@ -91,5 +98,6 @@ app_stop(struct app *app, int64_t deadline_us)
 	journal_stop(app->journal);
 	auth_cache_stop(app->auth.cache);
 	catalog_stop(app->catalog);
+	rules_free(app->rules);
 	memset(app, 0, sizeof(*app));
 }

@@ -93,28 +93,42 @@ cmd_make_key(struct db *db, const char *user, const char *name,
 	return fflush(stdout) == 0 ? CMD_OK : CMD_FAILED;
 }
 
+/* The widest of a column and its heading. */
+static int
+column_width(const struct db_rows *rows, size_t column, const char *heading)
+{
+	size_t width = strlen(heading);
+
+	for (size_t i = 0; i < rows_count(rows); i++) {
+		if (rows_len(rows, i, column) > width)
+			width = rows_len(rows, i, column);
+	}
+	return (int)width;
+}
+
+static void
+print_cell(const char *text, int width, bool last)
+{
+	if (last)
+		(void)printf("%s\n", text);
+	else
+		(void)printf("%-*s  ", width, text);
+}
+
 void
 cmd_print_rows(const struct db_rows *rows, const char *const *headings)
 {
-	int widths[COLUMNS_MAX] = { 0 };
+	int widths[COLUMNS_MAX];
 	size_t columns = 0;
 
-	while (columns < COLUMNS_MAX && headings[columns] != NULL) {
-		widths[columns] = (int)strlen(headings[columns]);
-		for (size_t i = 0; i < rows_count(rows); i++) {
-			if ((int)rows_len(rows, i, columns) > widths[columns])
-				widths[columns] =
-				    (int)rows_len(rows, i, columns);
-		}
-		columns++;
-	}
+	for (; columns < COLUMNS_MAX && headings[columns] != NULL; columns++)
+		widths[columns] =
+		    column_width(rows, columns, headings[columns]);
 	for (size_t c = 0; c < columns; c++)
-		(void)printf("%-*s%s", c + 1 < columns ? widths[c] : 0,
-		    headings[c], c + 1 < columns ? "  " : "\n");
+		print_cell(headings[c], widths[c], c + 1 == columns);
 	for (size_t i = 0; i < rows_count(rows); i++) {
 		for (size_t c = 0; c < columns; c++)
-			(void)printf("%-*s%s", c + 1 < columns ? widths[c] : 0,
-			    rows_text(rows, i, c),
-			    c + 1 < columns ? "  " : "\n");
+			print_cell(rows_text(rows, i, c), widths[c],
+			    c + 1 == columns);
 	}
 }

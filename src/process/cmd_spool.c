@@ -23,9 +23,9 @@
 
 struct tour {
 	const struct config *config;
-	struct db *db;         /* of replay; else NULL */
-	struct replay *replay; /* the same */
-	bool verify;           /* name every segment */
+	struct db *db; /* of replay; else NULL */
+	struct replay replay;
+	bool verify; /* name every segment */
 	uint64_t slots, segments, records, bytes, torn;
 	uint64_t corrupt, newer, unreadable;
 	uint64_t delivered; /* segments */
@@ -79,10 +79,10 @@ look_at_segment(struct tour *tour, int dir_fd, const char *slot,
 static void
 replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 {
-	uint64_t before = tour->replay->records;
+	uint64_t before = tour->replay.records;
 	enum err err;
 
-	err = replay_segment(tour->replay, dir_fd, name);
+	err = replay_segment(&tour->replay, dir_fd, name);
 	if (err == ERR_INPUT) {
 		tour->newer++;
 		(void)printf("%s/%s: from a newer minuted, left untouched\n",
@@ -101,7 +101,7 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 	}
 	tour->delivered++;
 	(void)printf("%s/%s: %llu records delivered\n", slot, name,
-	    (unsigned long long)(tour->replay->records - before));
+	    (unsigned long long)(tour->replay.records - before));
 }
 
 static void
@@ -111,7 +111,7 @@ visit_segments(struct tour *tour, int dir_fd, const char *slot)
 
 	tour->err = slot_segments(dir_fd, &names);
 	for (size_t i = 0; tour->err == OK && i < names.count; i++) {
-		if (tour->replay == NULL)
+		if (tour->db == NULL)
 			look_at_segment(tour, dir_fd, slot, names.names[i]);
 		else
 			replay_one(tour, dir_fd, slot, names.names[i]);
@@ -164,7 +164,7 @@ walk(struct tour *tour)
 	tour->err = fd < 0 ? ERR_SYSTEM : slot_list(fd, &slots);
 	for (size_t i = 0; tour->err == OK && i < slots.count; i++) {
 		tour->slots++;
-		if (tour->replay == NULL)
+		if (tour->db == NULL)
 			look_at_slot(tour, fd, slots.names[i]);
 		else
 			replay_slot(tour, fd, slots.names[i]);
@@ -212,7 +212,6 @@ replay(struct tour *tour)
 		.statement_ms = STATEMENT_MS,
 		.lock_ms = LOCK_MS,
 	};
-	struct replay run;
 	int code;
 
 	tour->db = db_new(&options);
@@ -223,14 +222,14 @@ replay(struct tour *tour)
 		db_free(tour->db);
 		return 1;
 	}
-	replay_init(&run, tour->db);
-	tour->replay = &run;
+	replay_init(&tour->replay, tour->db);
 	code = walk(tour);
 	(void)printf("%llu records delivered of %llu segments, %llu to "
 		     "minuted.dead_letters, %llu corrupt places kept\n",
-	    (unsigned long long)run.records,
-	    (unsigned long long)tour->delivered, (unsigned long long)run.buried,
-	    (unsigned long long)run.corrupt);
+	    (unsigned long long)tour->replay.records,
+	    (unsigned long long)tour->delivered,
+	    (unsigned long long)tour->replay.buried,
+	    (unsigned long long)tour->replay.corrupt);
 	db_free(tour->db);
 	return tour->newer > 0 ? 1 : code;
 }

@@ -1,6 +1,7 @@
 /*
  * cmd_user.c - `minuted user`: users by the administrator's hand.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static const char help[] =
     "login of the user.\n";
 
 #define NAME_MAX_BYTES 150
+#define EMAIL_SIZE     321
 
 struct wish { /* the arguments of a verb */
 	const struct config *config;
@@ -150,19 +152,19 @@ add_in(const struct wish *wish, const struct account_new *from,
 	return cmd_make_key(wish->db, id_text, "command line", NULL);
 }
 
+/* account_form_is_email() has seen to its length. */
 static void
-lower_ascii(char *text)
+lower(const char *text, char out[EMAIL_SIZE])
 {
-	for (; *text != '\0'; text++) {
-		if (*text >= 'A' && *text <= 'Z')
-			*text = (char)(*text - 'A' + 'a');
-	}
+	do
+		*out++ = (char)tolower((unsigned char)*text);
+	while (*text++ != '\0');
 }
 
 static int
 add(const struct wish *wish)
 {
-	char hash[PASSWORD_HASH_SIZE], email[512];
+	char hash[PASSWORD_HASH_SIZE], email[EMAIL_SIZE];
 	struct account_new from;
 	struct password password;
 	int code = check_name(wish, &from);
@@ -170,8 +172,7 @@ add(const struct wish *wish)
 	if (code != CMD_OK)
 		return code;
 	if (from.email != NULL) {
-		memcpy(email, from.email, strlen(from.email) + 1);
-		lower_ascii(email);
+		lower(from.email, email);
 		from.email = email;
 	}
 	if (!get_password(wish, from.email, &password))

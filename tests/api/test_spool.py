@@ -14,7 +14,7 @@ def cluster():
     it goes last."""
     cluster = Postgres()
     yield cluster
-    if not (cluster.dir / "data/postmaster.pid").exists():
+    if not (cluster.dir / "postgres/postmaster.pid").exists():
         cluster.start()
     cluster.remove()
 

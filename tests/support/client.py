@@ -1,11 +1,14 @@
 """client.py - HTTP as the tests speak it: whole answers, SSE, many streams at
-once, and raw bytes."""
+once, and raw bytes.  Whole answers and SSE have to be as the OpenAPI document
+says."""
 
 import asyncio
 import http.client
 import json as jsonlib
 import socket
 import time
+
+import validate
 
 
 class Answer:
@@ -37,13 +40,20 @@ class Event:
 class Stream:
     """An SSE answer being read; events() yields until the server ends it."""
 
-    def __init__(self, connection, answer):
+    def __init__(self, connection, answer, check=None):
         self.connection = connection
         self.answer = answer
         self.status = answer.status
         self.headers = answer.headers
+        self.check = check  # of the data of each event
 
     def events(self):
+        for event in self._events():
+            if self.check and self.status == 200:
+                self.check(event.data)
+            yield event
+
+    def _events(self):
         data = []
         while line := self.answer.readline():
             line = line.rstrip(b"\r\n")
@@ -68,15 +78,17 @@ class Stream:
 
 
 class Client:
-    """A client of one server, as one user when it has a token."""
+    """A client of one server, as one user when it has a token.  check: the
+    answers have to be as documented."""
 
-    def __init__(self, port, token=None, timeout=30):
+    def __init__(self, port, token=None, timeout=30, check=True):
         self.port = port
         self.token = token
         self.timeout = timeout
+        self.check = check
 
     def as_user(self, token):
-        return Client(self.port, token, self.timeout)
+        return Client(self.port, token, self.timeout, self.check)
 
     def _send(self, method, path, json=None, body=None, headers=None):
         head = {}
@@ -96,9 +108,12 @@ class Client:
     def request(self, method, path, json=None, body=None, headers=None):
         connection, answer = self._send(method, path, json, body, headers)
         try:
-            return Answer(answer.status, answer.headers, answer.read())
+            got = Answer(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
+        if self.check:
+            validate.check(method, path, json, got)
+        return got
 
     def get(self, path, **more):
         return self.request("GET", path, **more)
@@ -110,7 +125,12 @@ class Client:
         return self.request("DELETE", path, **more)
 
     def stream(self, path, json=None, method="POST", headers=None):
-        return Stream(*self._send(method, path, json, headers=headers))
+        connection, answer = self._send(method, path, json, headers=headers)
+        if not self.check:
+            return Stream(connection, answer)
+        validate.check(method, path, json, Answer(answer.status, answer.headers, None))
+        return Stream(connection, answer, lambda data: validate.check_event(
+            method, path, answer, data))
 
     # Model calls.
 

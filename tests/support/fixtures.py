@@ -1,5 +1,7 @@
 """fixtures.py - what tests ask pytest for."""
 
+import contextlib
+
 import pytest
 
 from instance import Instance, Postgres, Provider
@@ -39,13 +41,11 @@ def user(instance):
 def make_instance(postgres, provider):
     """make_instance(env={...}, nginx={...}): one of the test's own, to disturb
     at will."""
-    made = []
+    with contextlib.ExitStack() as made:
 
-    def make(start=True, cluster=postgres, **more):
-        instance = Instance(cluster, provider=provider, **more)
-        made.append(instance)
-        return instance.start() if start else instance
+        def make(start=True, cluster=postgres, **more):
+            instance = Instance(cluster, provider=provider, **more)
+            made.callback(instance.stop)
+            return instance.start() if start else instance
 
-    yield make
-    for instance in made:
-        instance.stop()
+        yield make

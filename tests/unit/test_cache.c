@@ -3,6 +3,7 @@
  * PostgreSQL is away.
  */
 #include <criterion/criterion.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "auth/cache.h"
@@ -18,7 +19,7 @@
 static struct config config = { .database_url = NULL, .auth_stale_ms = 60000 };
 static struct auth_cache *cache;
 static struct db *db;
-static int catalog_notes;
+static atomic_int catalog_notes;
 
 static void
 count_note(void *arg, const char *channel, const char *payload)
@@ -26,7 +27,7 @@ count_note(void *arg, const char *channel, const char *payload)
 	(void)arg;
 	(void)payload;
 	if (strcmp(channel, "minuted_catalog") == 0)
-		__atomic_add_fetch(&catalog_notes, 1, __ATOMIC_SEQ_CST);
+		catalog_notes++;
 }
 
 static bool

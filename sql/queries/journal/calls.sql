@@ -7,7 +7,8 @@ with field as materialized (
     from string_to_table($1, E'\n') with ordinality as line (text, number)
     where line.text <> ''
 ), staged as materialized (
-    -- one row an id: a statement can write a row only once, and an end wins
+    -- one row an id: a statement can write a row only once, and an end wins;
+    -- an ingested log, whose id a client chose, loses to a call of ours
     select distinct on (f[1], f[2])
         f[1]::uuid as user_id,
         f[2]::uuid as id,
@@ -40,7 +41,7 @@ with field as materialized (
         convert_from(decode(f[29], 'escape'), 'UTF8') as request,
         convert_from(decode(f[30], 'escape'), 'UTF8') as response
     from field
-    order by f[1], f[2], f[8] = 'running', number
+    order by f[1], f[2], f[4] = 'ingest', f[8] = 'running', number
 ), written as (
     insert into minuted.calls as c (
         user_id, id, key_id, kind, provider, model, upstream_model, status,
@@ -56,6 +57,8 @@ with field as materialized (
         session_id, request_id, metadata, started_at, finished_at
     from staged
     on conflict (user_id, id) do update set
+        key_id = excluded.key_id,
+        kind = excluded.kind,
         provider = excluded.provider,
         model = excluded.model,
         upstream_model = excluded.upstream_model,
@@ -71,9 +74,18 @@ with field as materialized (
         first_token_us = excluded.first_token_us,
         http_status = excluded.http_status,
         error = excluded.error,
+        end_user = excluded.end_user,
+        environment = excluded.environment,
+        source = excluded.source,
+        chat_id = excluded.chat_id,
+        session_id = excluded.session_id,
+        request_id = excluded.request_id,
         metadata = coalesce(excluded.metadata, c.metadata),
+        started_at = excluded.started_at,
         finished_at = excluded.finished_at
-    where c.status = 'running' and excluded.status <> 'running'
+    where excluded.kind <> 'ingest'
+        and (c.kind = 'ingest'
+            or (c.status = 'running' and excluded.status <> 'running'))
     returning
         user_id, id, key_id, kind, provider, model, environment, status,
         prompt_tokens, completion_tokens, cost_pico, latency_us, started_at,

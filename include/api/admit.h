@@ -1,0 +1,38 @@
+/*
+ * admit.h - the limits of minuted.limits, applied.
+ *
+ * Counters are in shared memory (limit/limit.h): exact over the workers of a
+ * host, whatever their number.  A model call reserves what it can cost at most
+ * before the provider is asked, and is settled by what it did cost after its
+ * record is durable, before its client hears of the end.  What was spent this
+ * month is read from the tables at the first call of a subject, and counted in
+ * memory from then on: calls through other hosts count after a restart.
+ */
+#ifndef API_ADMIT_H
+#define API_ADMIT_H
+
+#include "base/err.h"
+#include "http/request.h"
+#include "llm/call.h"
+
+/* Tokens that an answer is reserved for when the request names no ceiling. */
+#define ADMIT_ANSWER_TOKENS 4096
+
+/*
+ * Takes one request from the windows of who asks, and writes the RateLimit
+ * headers of the tightest.  Not OK: the client was answered 429 or 503.
+ */
+enum err admit_request_or_reply(struct http_request *req) MUST_CHECK;
+
+/*
+ * Reserves for every call (linked by next): calls at once, tokens a minute,
+ * budget.  Not OK: nothing is reserved and the client was answered: 429, or
+ * 503 when what was spent or what it costs cannot be known.
+ */
+enum err admit_calls_or_reply(struct http_request *req, struct call *calls)
+    MUST_CHECK;
+
+/* Gives back what calls that were never started had reserved. */
+void admit_undo(struct call *calls);
+
+#endif /* API_ADMIT_H */

@@ -1,0 +1,12 @@
+-- The limits for people to read: user, key, requests, window, calls, tokens a minute, USD a month, USD spent.
+select
+    username,
+    coalesce(key, ''),
+    coalesce(requests::text, ''),
+    window_s,
+    coalesce(calls::text, ''),
+    coalesce(tokens_per_minute::text, ''),
+    coalesce(monthly_usd::text, ''),
+    spent_usd
+from admin.limits
+order by username, key nulls first

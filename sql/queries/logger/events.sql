@@ -1,0 +1,22 @@
+-- (microseconds, id, user_id, message, level, timestamp, metadata) of events of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, level $5, user_id $6, since $7, until $8, message like $9
+select
+    (extract(epoch from e.logged_at) * 1000000)::bigint,
+    e.id,
+    e.subject,
+    e.message,
+    e.level,
+    minuted.iso(e.logged_at),
+    e.metadata
+from minuted.events e
+where e.user_id = $1::uuid
+    -- not "$3 is null or": a range of the index in every plan
+    and (e.logged_at, e.id) < (
+        coalesce($3::timestamptz, 'infinity'),
+        coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    and e.logged_at >= coalesce($7::timestamptz, '-infinity')
+    and e.logged_at < coalesce($8::timestamptz, 'infinity')
+    and ($5::text is null or e.level = $5::text)
+    and ($6::text is null or e.subject = $6::text)
+    and ($9::text is null or e.message ilike $9::text)
+order by e.logged_at desc, e.id desc
+limit $2::bigint

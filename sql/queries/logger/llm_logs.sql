@@ -1,0 +1,26 @@
+-- (microseconds, id, user_id, source, query, response, timestamp, metadata) of ingested LLM logs of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, source $5, user_id $6, since $7, until $8, query or response like $9
+select
+    (extract(epoch from c.started_at) * 1000000)::bigint,
+    c.id,
+    c.end_user,
+    c.source,
+    t.request,
+    t.response,
+    minuted.iso(c.started_at),
+    c.metadata
+from minuted.calls c
+left join minuted.call_texts t on t.user_id = c.user_id and t.id = c.id
+where c.user_id = $1::uuid
+    and c.kind = 'ingest'
+    and (c.started_at, c.id) < (
+        coalesce($3::timestamptz, 'infinity'),
+        coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+    and c.started_at >= coalesce($7::timestamptz, '-infinity')
+    and c.started_at < coalesce($8::timestamptz, 'infinity')
+    and ($5::text is null or c.source = $5::text)
+    and ($6::text is null
+        -- what is indexed is the name in lower case
+        or (lower(c.end_user) = lower($6::text) and c.end_user = $6::text))
+    and ($9::text is null or t.request ilike $9::text or t.response ilike $9::text)
+order by c.started_at desc, c.id desc
+limit $2::bigint

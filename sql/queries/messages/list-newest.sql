@@ -1,0 +1,29 @@
+-- (total, the columns of get.sql) of the chat $2 of user $1, at least one row if it is there: in the role $3 (null: any), newest first, after the id $4 when not null, at most $5 from the $6th; total is $7 when not null
+select t.total, m.id, m.chat_id, m.role, m.content, m.name, m.function_call, m.tool_calls, m.metadata,
+    m.tokens, m.prompt_tokens, m.completion_tokens, m.latency, m.model, m.cost_pico, m.call_id,
+    minuted.iso(m.created_at), minuted.iso(m.updated_at)
+from (
+    select case
+            when $7::bigint is not null then $7::bigint
+            when $3::text is null then c.message_count
+            else (
+                select count(*)
+                from minuted.messages r
+                where r.user_id = $1::uuid
+                    and r.chat_id = $2::uuid
+                    and r.role = $3::text)
+        end as total
+    from minuted.chats c
+    where c.user_id = $1::uuid
+        and c.id = $2::uuid
+) t
+left join lateral (
+    select *
+    from minuted.messages p
+    where p.user_id = $1::uuid
+        and p.chat_id = $2::uuid
+        and p.id < coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        and ($3::text is null or p.role = $3::text)
+    order by p.id desc
+    limit $5::bigint offset $6::bigint
+) m on true

@@ -1,0 +1,428 @@
+/*
+ * admit.c - who may still ask, and for how much.
+ */
+#include "api/admit.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "api/app.h"
+#include "api/rules.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/db.h"
+#include "http/problem.h"
+#include "http/response.h"
+#include "json/read.h"
+#include "llm/price.h"
+
+#define MINUTE_MS 60000
+#define MONTH_MS (32 * 24 * 3600 * (int64_t)1000)
+#define READING_MS 5000 /* for the thread that reads what was spent */
+#define WAIT_TURNS 200  /* for the others, times WAIT_NS */
+#define WAIT_NS 5000000
+#define OWNER_SPENT 100000 /* no worker's slot: what is spent, not reserved */
+#define NAME_SIZE (LIMIT_NAME_MAX + 1)
+
+/* What a call has reserved of a subject (a user, or a key). */
+struct share {
+	char calls[NAME_SIZE];  /* "" where there is no such limit */
+	char tokens[NAME_SIZE];
+	char budget[NAME_SIZE];
+	int64_t estimate; /* tokens taken already */
+	int64_t reserved; /* pico-dollars */
+};
+
+struct admission {
+	struct app *app;
+	struct share shares[RULES_APPLY];
+	size_t count;
+};
+
+/* --- names ------------------------------------------------------------ */
+
+static void
+name_of(char out[NAME_SIZE], const char *what, const struct rule *rule,
+    const char *suffix)
+{
+	const struct uuid *subject =
+	    uuid_is_zero(&rule->key_id) ? &rule->user_id : &rule->key_id;
+	char text[UUID_TEXT_SIZE];
+	struct buf buf;
+
+	uuid_text(subject, text);
+	buf_init(&buf, NAME_SIZE);
+	buf_addf(&buf, "%s:%s%s", what, text, suffix);
+	memcpy(out, buf_str(&buf), buf.len + 1);
+	buf_fini(&buf);
+}
+
+/* The first of this month, UTC: as ":202601" and as text for SQL. */
+static void
+month_of(char suffix[16], char start[CLOCK_TEXT_SIZE])
+{
+	char now[CLOCK_TEXT_SIZE];
+
+	clock_text(clock_wall_us(), now);
+	suffix[0] = ':';
+	memcpy(suffix + 1, now, 7);
+	suffix[8] = '\0';
+	memcpy(start, now, 8);
+	memcpy(start + 8, "01T00:00:00Z", 13);
+}
+
+static int
+seconds_left_of_month(void)
+{
+	time_t now = (time_t)(clock_wall_us() / 1000000);
+	struct tm date;
+
+	if (gmtime_r(&now, &date) == NULL)
+		return 3600;
+	return (31 - date.tm_mday) * 86400 + 3600;
+}
+
+/* --- requests --------------------------------------------------------- */
+
+static void
+limit_headers(struct http_request *req, const struct limit_state *state)
+{
+	response_headerf(req, "RateLimit-Limit", "%lld",
+	    (long long)state->limit);
+	response_headerf(req, "RateLimit-Remaining", "%lld",
+	    (long long)state->remaining);
+	response_headerf(req, "RateLimit-Reset", "%lld",
+	    (long long)state->reset_s);
+}
+
+static enum handled
+reply_limited(struct http_request *req, const char *code, int retry_after,
+    const char *detail)
+{
+	return problem_send(req, &(struct problem){ .err = ERR_LIMIT,
+				     .code = code,
+				     .retry_after = retry_after,
+				     .detail = detail });
+}
+
+static enum err
+take_request(struct http_request *req, const struct rule *rule,
+    struct limit_state *tightest)
+{
+	struct limit_state state;
+	char name[NAME_SIZE];
+	enum err err;
+
+	if (rule->requests < 0)
+		return OK;
+	name_of(name, "requests", rule, "");
+	err = limit_take(req->app->limits, name, 1, rule->requests,
+	    rule->window_ms, &state);
+	if (tightest->limit < 0 || err == ERR_LIMIT ||
+	    state.remaining < tightest->remaining)
+		*tightest = state;
+	return err;
+}
+
+enum err
+admit_request_or_reply(struct http_request *req)
+{
+	struct limit_state tightest = { .limit = -1 };
+	struct rule rules[RULES_APPLY];
+	size_t count;
+	enum err err;
+
+	err = rules_find(req->app->rules, req->db, &req->who, rules, &count);
+	for (size_t i = 0; err == OK && i < count; i++)
+		err = take_request(req, &rules[i], &tightest);
+	if (tightest.limit >= 0)
+		limit_headers(req, &tightest);
+	if (err == ERR_LIMIT)
+		(void)reply_limited(req, "rate_limit_exceeded",
+		    (int)tightest.reset_s, "too many requests: slow down");
+	else if (err != OK)
+		(void)problem_of(req, err);
+	return err;
+}
+
+/* --- what was spent --------------------------------------------------- */
+
+static enum err
+read_spent(struct http_request *req, const struct rule *rule,
+    const char *budget, const char *start)
+{
+	char user[UUID_TEXT_SIZE];
+	char key[UUID_TEXT_SIZE];
+	const char *args[] = { user, key, start };
+	struct db_rows *rows = NULL;
+	enum err err;
+
+	uuid_text(&rule->user_id, user);
+	uuid_text(&rule->key_id, key);
+	err = db_query(req->db, DB_LIMITS_SPENT, args, &rows);
+	if (err == OK)
+		err = limit_hold(req->app->limits,
+		    &(struct limit_hold){ .name = budget,
+			.owner = OWNER_SPENT,
+			.amount = rows_int64(rows, 0, 0),
+			.max = INT64_MAX });
+	rows_free(rows);
+	return err;
+}
+
+/* Reads what was spent into the counter, once: other threads wait. */
+static enum err
+know_spent(struct http_request *req, const struct rule *rule,
+    const char *suffix, const char *start)
+{
+	const struct timespec pause = { .tv_nsec = WAIT_NS };
+	struct limits *limits = req->app->limits;
+	char known[NAME_SIZE];
+	char reading[NAME_SIZE];
+	char budget[NAME_SIZE];
+	enum err err;
+
+	name_of(known, "known", rule, suffix);
+	name_of(reading, "reading", rule, suffix);
+	name_of(budget, "budget", rule, suffix);
+	for (int turn = 0; turn < WAIT_TURNS; turn++) {
+		if (limit_look(limits, known, 1, MONTH_MS, NULL) == ERR_LIMIT)
+			return OK;
+		if (limit_take(limits, reading, 1, 1, READING_MS, NULL) != OK) {
+			(void)nanosleep(&pause, NULL); /* signals are blocked */
+			continue;
+		}
+		err = read_spent(req, rule, budget, start);
+		if (err == OK)
+			err = limit_add(limits, known, 1, MONTH_MS);
+		limit_forget(limits, reading);
+		return err;
+	}
+	return ERR_BUSY;
+}
+
+/* --- one call --------------------------------------------------------- */
+
+static int64_t
+answer_tokens(struct http_request *req, const struct call *call)
+{
+	static const char *const names[] = { "max_completion_tokens",
+		"max_tokens" };
+	struct jsonr *body;
+	int64_t most = ADMIT_ANSWER_TOKENS;
+
+	if (jsonr_parse(req->arena, call->request_json, call->request_len,
+		&body, NULL) != OK)
+		return most;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (jsonr_int(jsonr_get(body, names[i]), 0, INT32_MAX,
+			&most) == OK)
+			break;
+	}
+	return most;
+}
+
+/* What the call costs at most, in pico-dollars; -1 unknown. */
+static int64_t
+most_cost(struct http_request *req, const struct call *call, int64_t estimate)
+{
+	const struct call_usage usage = { .prompt = estimate,
+		.completion = answer_tokens(req, call),
+		.cached = 0 };
+
+	return price_cost(&call->target->price, &usage);
+}
+
+static void
+give_back(struct admission *admission, struct share *share)
+{
+	struct limits *limits = admission->app->limits;
+	int owner = admission->app->slot;
+
+	if (share->calls[0] != '\0')
+		limit_release(limits, share->calls, owner, 1);
+	if (share->budget[0] != '\0')
+		limit_release(limits, share->budget, owner, share->reserved);
+	share->calls[0] = '\0';
+	share->budget[0] = '\0';
+}
+
+/* In the relay thread, once the record is durable: what was used counts. */
+static void
+settle(struct call *call)
+{
+	struct admission *admission = call->settle_data;
+	struct limits *limits = admission->app->limits;
+	int64_t used = (call->usage.prompt > 0 ? call->usage.prompt : 0) +
+	    (call->usage.completion > 0 ? call->usage.completion : 0);
+
+	for (size_t i = 0; i < admission->count; i++) {
+		struct share *share = &admission->shares[i];
+		struct limit_hold spent = { .name = share->budget,
+			.owner = OWNER_SPENT,
+			.amount = call->cost_pico,
+			.max = INT64_MAX };
+
+		if (share->tokens[0] != '\0' && used > share->estimate &&
+		    limit_add(limits, share->tokens, used - share->estimate,
+			MINUTE_MS) != OK)
+			log_warn("tokens of a call could not be counted");
+		/* first spent, then given back: never less than it is */
+		if (share->budget[0] != '\0' && call->cost_pico > 0 &&
+		    limit_hold(limits, &spent) != OK)
+			log_warn("the cost of a call could not be counted");
+		give_back(admission, share);
+	}
+}
+
+static enum err
+reserve_calls(struct http_request *req, const struct rule *rule,
+    struct share *share)
+{
+	char name[NAME_SIZE];
+	enum err err;
+
+	if (rule->calls < 0)
+		return OK;
+	name_of(name, "calls", rule, "");
+	err = limit_hold(req->app->limits,
+	    &(struct limit_hold){ .name = name,
+		.owner = req->app->slot,
+		.amount = 1,
+		.max = rule->calls });
+	if (err == OK)
+		memcpy(share->calls, name, NAME_SIZE);
+	else if (err == ERR_LIMIT)
+		(void)reply_limited(req, "too_many_calls", 1,
+		    "too many model calls at the same time");
+	return err;
+}
+
+static enum err
+take_tokens(struct http_request *req, const struct rule *rule,
+    struct share *share)
+{
+	struct limit_state state;
+	enum err err;
+
+	if (rule->tokens_per_minute < 0)
+		return OK;
+	name_of(share->tokens, "tokens", rule, "");
+	err = limit_take(req->app->limits, share->tokens, share->estimate,
+	    rule->tokens_per_minute, MINUTE_MS, &state);
+	if (err == ERR_LIMIT)
+		(void)reply_limited(req, "tokens_exceeded", (int)state.reset_s,
+		    "too many tokens a minute: slow down");
+	return err;
+}
+
+static enum err
+reserve_budget(struct http_request *req, const struct call *call,
+    const struct rule *rule, struct share *share)
+{
+	char suffix[16];
+	char start[CLOCK_TEXT_SIZE];
+	char name[NAME_SIZE];
+	enum err err;
+
+	if (rule->budget_pico < 0)
+		return OK;
+	share->reserved = most_cost(req, call, share->estimate);
+	month_of(suffix, start);
+	err = share->reserved < 0 ? ERR_BUSY
+				  : know_spent(req, rule, suffix, start);
+	if (err != OK) {
+		(void)problem_send(req, &(struct problem){ .err = ERR_BUSY,
+		    .code = "spend_unknown",
+		    .detail = "there is a budget, and what this call costs or "
+			      "what was spent cannot be known now" });
+		return err;
+	}
+	name_of(name, "budget", rule, suffix);
+	err = limit_hold(req->app->limits,
+	    &(struct limit_hold){ .name = name,
+		.owner = req->app->slot,
+		.amount = share->reserved,
+		.max = rule->budget_pico });
+	if (err == OK)
+		memcpy(share->budget, name, NAME_SIZE);
+	else if (err == ERR_LIMIT)
+		(void)reply_limited(req, "insufficient_quota",
+		    seconds_left_of_month(),
+		    "the budget of this month does not allow this call");
+	return err;
+}
+
+static enum err
+reserve(struct http_request *req, const struct call *call,
+    const struct rule *rule, struct share *share)
+{
+	enum err err;
+
+	share->estimate =
+	    price_estimate_tokens(call->request_json, call->request_len);
+	err = reserve_calls(req, rule, share);
+	if (err == OK)
+		err = take_tokens(req, rule, share);
+	if (err == OK)
+		err = reserve_budget(req, call, rule, share);
+	if (err != OK && req->status == 0)
+		(void)problem_of(req, err);
+	return err;
+}
+
+static enum err
+admit_call(struct http_request *req, struct call *call,
+    const struct rule *rules, size_t count)
+{
+	struct admission *admission =
+	    arena_alloc(req->arena, sizeof(*admission));
+	enum err err = OK;
+
+	if (admission == NULL) {
+		(void)problem_of(req, ERR_MEMORY);
+		return ERR_MEMORY;
+	}
+	admission->app = req->app;
+	call->settle_data = admission;
+	call->settle = settle;
+	for (size_t i = 0; err == OK && i < count; i++) {
+		admission->count++;
+		err = reserve(req, call, &rules[i], &admission->shares[i]);
+	}
+	return err;
+}
+
+void
+admit_undo(struct call *calls)
+{
+	for (struct call *call = calls; call != NULL; call = call->next) {
+		struct admission *admission = call->settle_data;
+
+		for (size_t i = 0; call->settle == settle &&
+		     i < admission->count;
+		     i++)
+			give_back(admission, &admission->shares[i]);
+		call->settle = NULL;
+	}
+}
+
+enum err
+admit_calls_or_reply(struct http_request *req, struct call *calls)
+{
+	struct rule rules[RULES_APPLY];
+	size_t count;
+	enum err err;
+
+	err = rules_find(req->app->rules, req->db, &req->who, rules, &count);
+	if (err != OK)
+		(void)problem_of(req, err);
+	if (err != OK || count == 0)
+		return err;
+	for (struct call *call = calls; err == OK && call != NULL;
+	     call = call->next)
+		err = admit_call(req, call, rules, count);
+	if (err != OK)
+		admit_undo(calls);
+	return err;
+}
