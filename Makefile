@@ -134,6 +134,7 @@ check: $(UNIT) ## unit tests (PROFILE=, ONLY="name pattern%")
 RUN.tsan := setarch -R
 
 check-api: $(B)/minuted ## API tests (PROFILE=, PYTEST="-k name")
+	tests/lint/readme $(B)/minuted
 	MINUTED=$(B)/minuted $(PYTHON) tests/api $(PYTEST)
 
 check-clients: $(B)/minuted docs ## the official clients

@@ -13,3 +13,9 @@ SwaggerUIBundle({
   validatorUrl: null, // no other host is asked
   persistAuthorization: false, // a token does not outlive the page
 });
+
+// Of the fields for credentials each takes the focus; the first one keeps it.
+document.addEventListener("click", (event) => {
+  if (event.target.closest(".authorize, .authorization__btn"))
+    setTimeout(() => document.querySelector(".auth-container input")?.focus());
+});

@@ -2,11 +2,21 @@
  * admit.h - the limits of minuted.limits, applied.
  *
  * Counters are in shared memory (limit/limit.h): exact over the workers of a
- * host, whatever their number.  A model call reserves what it can cost at most
- * before the provider is asked, and is settled by what it did cost after its
- * record is durable, before its client hears of the end.  What was spent this
- * month is read from the tables at the first call of a subject, and counted in
- * memory from then on: calls through other hosts count after a restart.
+ * host, whatever their number, and only there: through another host, or as a
+ * plain CGI program, each process counts for itself.
+ *
+ * Tokens a minute: a call takes its prompt, by estimate, and the answer's
+ * ceiling where the request names one; what it used in truth is settled
+ * afterwards.  Without a ceiling the answer counts when it is there.
+ *
+ * Budget: a call reserves what it can cost (prompt by estimate, the answer's
+ * ceiling or ADMIT_ANSWER_TOKENS) before the provider is asked, and is settled
+ * by what it did cost after its record is durable, before its client hears of
+ * the end.  What was spent this month is read from the tables at a subject's
+ * first call, counted in memory from then on, and compared with the tables once
+ * a minute, when no call of the subject is under way: so what was spent while
+ * there was no budget, through other hosts, or by calls whose worker died,
+ * counts too.
  */
 #ifndef API_ADMIT_H
 #define API_ADMIT_H

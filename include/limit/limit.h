@@ -23,6 +23,7 @@ struct limits;
 struct limit_state { /* for the RateLimit headers */
 	int64_t limit, remaining;
 	int64_t reset_s; /* seconds until the window ends, at least 1 */
+	int64_t ends_us; /* which window it was, for limit_give() */
 };
 
 /* Maps a table of counters.  NULL when memory is short. */
@@ -44,6 +45,11 @@ enum err limit_look(struct limits *limits, const char *name, int64_t max,
  * (tokens), or counts failures.  ERR_BUSY when the table is full. */
 enum err limit_add(struct limits *limits, const char *name, int64_t cost,
     int64_t window_ms) MUST_CHECK;
+
+/* Gives back what limit_take() took, when it was not used after all; taken is
+ * what that call said.  A window that is over keeps it. */
+void limit_give(struct limits *limits, const char *name, int64_t cost,
+    const struct limit_state *taken);
 
 /* Forgets the window: the failures before a login that succeeded. */
 void limit_forget(struct limits *limits, const char *name);
@@ -67,6 +73,13 @@ enum err limit_hold(struct limits *limits,
 /* Gives back; more than is held gives back all. */
 void limit_release(struct limits *limits, const char *name, int owner,
     int64_t amount);
+/*
+ * Owner holds amount from now on, if it held less; not while others hold
+ * anything of that name (ERR_LIMIT), whose share of amount nobody knows.
+ * ERR_BUSY when the table is full.
+ */
+enum err limit_raise(struct limits *limits, const char *name, int owner,
+    int64_t amount) MUST_CHECK;
 /* What all owners hold. */
 int64_t limit_held(struct limits *limits, const char *name);
 /* The worker in slot owner is dead: everything that it held is given back. */

@@ -87,7 +87,7 @@ struct call {
 	                              stream and stream_options on a copy */
 	size_t request_len;
 	const struct jsonr *request; /* the same parsed, when the handler has
-	                                it; used in its thread only */
+	                                it; not used after relay_start() */
 	const char *request_text;    /* what is logged as the request; NULL:
 	                              request_json */
 	const char *end_user, *environment, *source, *metadata;

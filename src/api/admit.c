@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api/app.h"
+#include "api/routes.h"
 #include "api/rules.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,20 +18,30 @@
 #include "llm/price.h"
 
 #define MINUTE_MS 60000
-#define MONTH_MS (32 * 24 * 3600 * (int64_t)1000)
-#define READING_MS 5000 /* for the thread that reads what was spent */
-#define WAIT_TURNS 200  /* for the others, times WAIT_NS */
-#define WAIT_NS 5000000
+#define MONTH_MS    (32 * 24 * 3600 * (int64_t)1000)
+#define COMPARE_MS  60000 /* with the tables, a subject with a budget */
+#define READING_MS  5000  /* for the thread that reads what was spent */
+#define WAIT_TURNS  200   /* for the others, times WAIT_NS */
+#define WAIT_NS     5000000
 #define OWNER_SPENT 100000 /* no worker's slot: what is spent, not reserved */
-#define NAME_SIZE (LIMIT_NAME_MAX + 1)
+#define CHOICES_MAX 128    /* of a request: n */
+#define NAME_SIZE   (LIMIT_NAME_MAX + 1)
 
 /* What a call has reserved of a subject (a user, or a key). */
 struct share {
 	char calls[NAME_SIZE];  /* "" where there is no such limit */
 	char tokens[NAME_SIZE];
 	char budget[NAME_SIZE];
-	int64_t estimate; /* tokens taken already */
-	int64_t reserved; /* pico-dollars */
+	struct limit_state window; /* that the tokens were taken from */
+	int64_t taken;             /* tokens */
+	int64_t reserved;          /* pico-dollars */
+};
+
+/* What a call may come to. */
+struct size {
+	int64_t prompt;  /* tokens, by estimate */
+	int64_t ceiling; /* of the answer; -1: the request names none */
+	int64_t choices;
 };
 
 struct admission {
@@ -105,22 +116,45 @@ reply_limited(struct http_request *req, const char *code, int retry_after,
 				     .detail = detail });
 }
 
+struct taken { /* a request, from one window */
+	char name[NAME_SIZE]; /* "" where there is no such limit */
+	struct limit_state state;
+};
+
 static enum err
 take_request(struct http_request *req, const struct rule *rule,
-    struct limit_state *tightest)
+    struct taken *taken)
 {
-	struct limit_state state;
-	char name[NAME_SIZE];
-	enum err err;
-
+	taken->name[0] = '\0';
+	taken->state = (struct limit_state){ .limit = -1 };
 	if (rule->requests < 0)
 		return OK;
-	name_of(name, "requests", rule, "");
-	err = limit_take(req->app->limits, name, 1, rule->requests,
-	    rule->window_ms, &state);
-	if (tightest->limit < 0 || err == ERR_LIMIT ||
-	    state.remaining < tightest->remaining)
-		*tightest = state;
+	name_of(taken->name, "requests", rule, "");
+	return limit_take(req->app->limits, taken->name, 1, rule->requests,
+	    rule->window_ms, &taken->state);
+}
+
+/* A request that one window refuses takes nothing from the other. */
+static enum err
+take_requests(struct http_request *req, const struct rule *rules, size_t count,
+    struct limit_state *tightest)
+{
+	struct taken taken[RULES_APPLY];
+	enum err err = OK;
+	size_t i;
+
+	for (i = 0; err == OK && i < count; i++) {
+		err = take_request(req, &rules[i], &taken[i]);
+		if (taken[i].name[0] != '\0' &&
+		    (tightest->limit < 0 || err != OK ||
+			taken[i].state.remaining < tightest->remaining))
+			*tightest = taken[i].state;
+	}
+	for (size_t given = 0; err != OK && given + 1 < i; given++) {
+		if (taken[given].name[0] != '\0')
+			limit_give(req->app->limits, taken[given].name, 1,
+			    &taken[given].state);
+	}
 	return err;
 }
 
@@ -133,9 +167,11 @@ admit_request_or_reply(struct http_request *req)
 	enum err err;
 
 	err = rules_find(req->app->rules, req->db, &req->who, rules, &count);
-	for (size_t i = 0; err == OK && i < count; i++)
-		err = take_request(req, &rules[i], &tightest);
-	if (tightest.limit >= 0)
+	if (err == OK)
+		err = take_requests(req, rules, count, &tightest);
+	/* the playground tells its own limit, unless it is not reached */
+	if (tightest.limit >= 0 &&
+	    (err != OK || req->route->limit != LIMIT_PLAYGROUND))
 		limit_headers(req, &tightest);
 	if (err == ERR_LIMIT)
 		(void)reply_limited(req, "rate_limit_exceeded",
@@ -149,7 +185,7 @@ admit_request_or_reply(struct http_request *req)
 
 static enum err
 read_spent(struct http_request *req, const struct rule *rule,
-    const char *budget, const char *start)
+    const char *start, int64_t *out)
 {
 	char user[UUID_TEXT_SIZE];
 	char key[UUID_TEXT_SIZE];
@@ -161,41 +197,82 @@ read_spent(struct http_request *req, const struct rule *rule,
 	uuid_text(&rule->key_id, key);
 	err = db_query(req->db, DB_LIMITS_SPENT, args, &rows);
 	if (err == OK)
-		err = limit_hold(req->app->limits,
-		    &(struct limit_hold){ .name = budget,
-			.owner = OWNER_SPENT,
-			.amount = rows_int64(rows, 0, 0),
-			.max = INT64_MAX });
+		*out = rows_int64(rows, 0, 0);
 	rows_free(rows);
 	return err;
 }
 
-/* Reads what was spent into the counter, once: other threads wait. */
+struct budget { /* the names of a subject's counters of this month */
+	char budget[NAME_SIZE];
+	char known[NAME_SIZE];   /* a window: it was read */
+	char fresh[NAME_SIZE];   /* a window: compared within COMPARE_MS */
+	char reading[NAME_SIZE]; /* a window: somebody reads */
+	char start[CLOCK_TEXT_SIZE];
+};
+
+static void
+name_budget(const struct rule *rule, struct budget *out)
+{
+	char suffix[16];
+
+	month_of(suffix, out->start);
+	name_of(out->budget, "budget", rule, suffix);
+	name_of(out->known, "known", rule, suffix);
+	name_of(out->fresh, "fresh", rule, suffix);
+	name_of(out->reading, "reading", rule, suffix);
+}
+
+static bool
+is_known(struct limits *limits, const struct budget *budget)
+{
+	return limit_look(limits, budget->known, 1, MONTH_MS, NULL) ==
+	       ERR_LIMIT;
+}
+
+/* Calls under way may be in the sum already or not: then what is counted in
+ * memory stays, which lacks none that was admitted. */
+static enum err
+compare(struct http_request *req, const struct rule *rule,
+    const struct budget *budget)
+{
+	struct limits *limits = req->app->limits;
+	int64_t spent;
+	enum err err;
+
+	err = read_spent(req, rule, budget->start, &spent);
+	if (err == OK)
+		err = limit_raise(limits, budget->budget, OWNER_SPENT, spent);
+	if (err == OK)
+		err = limit_add(limits, budget->known, 1, MONTH_MS);
+	if (err != OK)
+		limit_forget(limits, budget->fresh); /* the next call tries */
+	return err;
+}
+
+/* The first reading is waited for; later, one thread compares. */
 static enum err
 know_spent(struct http_request *req, const struct rule *rule,
-    const char *suffix, const char *start)
+    const struct budget *budget)
 {
 	const struct timespec pause = { .tv_nsec = WAIT_NS };
 	struct limits *limits = req->app->limits;
-	char known[NAME_SIZE];
-	char reading[NAME_SIZE];
-	char budget[NAME_SIZE];
 	enum err err;
 
-	name_of(known, "known", rule, suffix);
-	name_of(reading, "reading", rule, suffix);
-	name_of(budget, "budget", rule, suffix);
 	for (int turn = 0; turn < WAIT_TURNS; turn++) {
-		if (limit_look(limits, known, 1, MONTH_MS, NULL) == ERR_LIMIT)
+		if (is_known(limits, budget)) {
+			if (limit_take(limits, budget->fresh, 1, 1, COMPARE_MS,
+				NULL) == OK)
+				(void)!compare(req, rule, budget);
 			return OK;
-		if (limit_take(limits, reading, 1, 1, READING_MS, NULL) != OK) {
+		}
+		if (limit_take(limits, budget->reading, 1, 1, READING_MS,
+			NULL) != OK) {
 			(void)nanosleep(&pause, NULL); /* signals are blocked */
 			continue;
 		}
-		err = read_spent(req, rule, budget, start);
-		if (err == OK)
-			err = limit_add(limits, known, 1, MONTH_MS);
-		limit_forget(limits, reading);
+		err = is_known(limits, budget) ? OK
+					       : compare(req, rule, budget);
+		limit_forget(limits, budget->reading);
 		return err;
 	}
 	return ERR_BUSY;
@@ -203,31 +280,37 @@ know_spent(struct http_request *req, const struct rule *rule,
 
 /* --- one call --------------------------------------------------------- */
 
-static int64_t
-answer_tokens(struct http_request *req, const struct call *call)
+static void
+read_size(const struct call *call, struct size *out)
 {
 	static const char *const names[] = { "max_completion_tokens",
 		"max_tokens" };
-	struct jsonr *body;
-	int64_t most = ADMIT_ANSWER_TOKENS;
+	struct arena *arena = arena_new(); /* a parsed body is large */
+	const struct jsonr *body = NULL;
 
-	if (jsonr_parse(req->arena, call->request_json, call->request_len,
-		&body, NULL) != OK)
-		return most;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (jsonr_int(jsonr_get(body, names[i]), 0, INT32_MAX,
-			&most) == OK)
-			break;
+	*out = (struct size){ .prompt = price_estimate_tokens(
+				  call->request_json, call->request_len),
+		.ceiling = -1,
+		.choices = 1 };
+	if (arena != NULL && call_request(call, arena, &body) == OK) {
+		(void)!jsonr_int(jsonr_get(body, "n"), 1, CHOICES_MAX,
+		    &out->choices);
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			if (jsonr_int(jsonr_get(body, names[i]), 0, INT32_MAX,
+				&out->ceiling) == OK)
+				break;
+		}
 	}
-	return most;
+	arena_free(arena);
 }
 
 /* What the call costs at most, in pico-dollars; -1 unknown. */
 static int64_t
-most_cost(struct http_request *req, const struct call *call, int64_t estimate)
+most_cost(const struct call *call, const struct size *size)
 {
-	const struct call_usage usage = { .prompt = estimate,
-		.completion = answer_tokens(req, call),
+	const struct call_usage usage = { .prompt = size->prompt,
+		.completion = size->choices *
+		    (size->ceiling < 0 ? ADMIT_ANSWER_TOKENS : size->ceiling),
 		.cached = 0 };
 
 	return price_cost(&call->target->price, &usage);
@@ -247,6 +330,22 @@ give_back(struct admission *admission, struct share *share)
 	share->budget[0] = '\0';
 }
 
+/* The difference between what was taken and what was used. */
+static void
+settle_tokens(struct limits *limits, struct share *share, int64_t used)
+{
+	if (share->tokens[0] == '\0')
+		return;
+	if (used < share->taken)
+		limit_give(limits, share->tokens, share->taken - used,
+		    &share->window);
+	else if (used > share->taken &&
+		 limit_add(limits, share->tokens, used - share->taken,
+		     MINUTE_MS) != OK)
+		log_warn("tokens of a call could not be counted");
+	share->tokens[0] = '\0';
+}
+
 /* In the relay thread, once the record is durable: what was used counts. */
 static void
 settle(struct call *call)
@@ -263,10 +362,7 @@ settle(struct call *call)
 			.amount = call->cost_pico,
 			.max = INT64_MAX };
 
-		if (share->tokens[0] != '\0' && used > share->estimate &&
-		    limit_add(limits, share->tokens, used - share->estimate,
-			MINUTE_MS) != OK)
-			log_warn("tokens of a call could not be counted");
+		settle_tokens(limits, share, used);
 		/* first spent, then given back: never less than it is */
 		if (share->budget[0] != '\0' && call->cost_pico > 0 &&
 		    limit_hold(limits, &spent) != OK)
@@ -298,54 +394,71 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 	return err;
 }
 
+/* A ceiling above the whole limit does not keep a call out for ever. */
 static enum err
-take_tokens(struct http_request *req, const struct rule *rule,
-    struct share *share)
+take_tokens(struct http_request *req, const struct size *size,
+    const struct rule *rule, struct share *share)
 {
-	struct limit_state state;
+	int64_t most = rule->tokens_per_minute;
+	int64_t answer = size->ceiling < 0 ? 0 : size->choices * size->ceiling;
+	char name[NAME_SIZE];
 	enum err err;
 
-	if (rule->tokens_per_minute < 0)
+	if (most < 0)
 		return OK;
-	name_of(share->tokens, "tokens", rule, "");
-	err = limit_take(req->app->limits, share->tokens, share->estimate,
-	    rule->tokens_per_minute, MINUTE_MS, &state);
-	if (err == ERR_LIMIT)
-		(void)reply_limited(req, "tokens_exceeded", (int)state.reset_s,
+	share->taken = size->prompt;
+	if (size->prompt < most)
+		share->taken +=
+		    answer < most - size->prompt ? answer : most - size->prompt;
+	name_of(name, "tokens", rule, "");
+	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
+	    &share->window);
+	if (err == OK)
+		memcpy(share->tokens, name, NAME_SIZE);
+	else if (err == ERR_LIMIT)
+		(void)reply_limited(req, "tokens_exceeded",
+		    (int)share->window.reset_s,
 		    "too many tokens a minute: slow down");
 	return err;
 }
 
+static void
+reply_unknown(struct http_request *req, const char *detail)
+{
+	(void)problem_send(req,
+	    &(struct problem){ .err = ERR_BUSY,
+		.code = "spend_unknown",
+		.detail = detail });
+}
+
 static enum err
 reserve_budget(struct http_request *req, const struct call *call,
-    const struct rule *rule, struct share *share)
+    const struct size *size, const struct rule *rule, struct share *share)
 {
-	char suffix[16];
-	char start[CLOCK_TEXT_SIZE];
-	char name[NAME_SIZE];
+	struct budget budget;
 	enum err err;
 
 	if (rule->budget_pico < 0)
 		return OK;
-	share->reserved = most_cost(req, call, share->estimate);
-	month_of(suffix, start);
-	err = share->reserved < 0 ? ERR_BUSY
-				  : know_spent(req, rule, suffix, start);
-	if (err != OK) {
-		(void)problem_send(req, &(struct problem){ .err = ERR_BUSY,
-		    .code = "spend_unknown",
-		    .detail = "there is a budget, and what this call costs or "
-			      "what was spent cannot be known now" });
-		return err;
+	share->reserved = most_cost(call, size);
+	if (share->reserved < 0) {
+		reply_unknown(req, "there is a budget, and this model has no "
+				   "price");
+		return ERR_BUSY;
 	}
-	name_of(name, "budget", rule, suffix);
+	name_budget(rule, &budget);
+	if (know_spent(req, rule, &budget) != OK) {
+		reply_unknown(req, "there is a budget, and what was spent of "
+				   "it cannot be known now");
+		return ERR_BUSY;
+	}
 	err = limit_hold(req->app->limits,
-	    &(struct limit_hold){ .name = name,
+	    &(struct limit_hold){ .name = budget.budget,
 		.owner = req->app->slot,
 		.amount = share->reserved,
 		.max = rule->budget_pico });
 	if (err == OK)
-		memcpy(share->budget, name, NAME_SIZE);
+		memcpy(share->budget, budget.budget, NAME_SIZE);
 	else if (err == ERR_LIMIT)
 		(void)reply_limited(req, "insufficient_quota",
 		    seconds_left_of_month(),
@@ -357,15 +470,15 @@ static enum err
 reserve(struct http_request *req, const struct call *call,
     const struct rule *rule, struct share *share)
 {
+	struct size size;
 	enum err err;
 
-	share->estimate =
-	    price_estimate_tokens(call->request_json, call->request_len);
+	read_size(call, &size);
 	err = reserve_calls(req, rule, share);
 	if (err == OK)
-		err = take_tokens(req, rule, share);
+		err = take_tokens(req, &size, rule, share);
 	if (err == OK)
-		err = reserve_budget(req, call, rule, share);
+		err = reserve_budget(req, call, &size, rule, share);
 	if (err != OK && req->status == 0)
 		(void)problem_of(req, err);
 	return err;
@@ -399,10 +512,13 @@ admit_undo(struct call *calls)
 	for (struct call *call = calls; call != NULL; call = call->next) {
 		struct admission *admission = call->settle_data;
 
-		for (size_t i = 0; call->settle == settle &&
-		     i < admission->count;
-		     i++)
-			give_back(admission, &admission->shares[i]);
+		for (size_t i = 0;
+		     call->settle == settle && i < admission->count; i++) {
+			struct share *share = &admission->shares[i];
+
+			settle_tokens(admission->app->limits, share, 0);
+			give_back(admission, share);
+		}
 		call->settle = NULL;
 	}
 }

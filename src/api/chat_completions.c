@@ -168,10 +168,14 @@ end(struct call *call)
 
 static const struct call_sink sink = { gateway_begin, take_event, end };
 
+/* What is asked for. */
 struct fields {
-	const char *content, *model;
+	struct message question;
+	const char *model;
 	bool stream, usage_asked;
 	const char *user, *metadata;
+	const struct catalog_target *target;
+	struct snapshot *snapshot; /* a reference, until a call has it */
 };
 
 static void
@@ -199,7 +203,7 @@ read_fields(struct http_request *req, const struct jsonr *body,
 	const struct jsonr *options = jsonr_get(body, "stream_options");
 
 	body_string(bad, body, "content", REQUIRED, 1, MESSAGE_CONTENT_MAX,
-	    &out->content);
+	    &out->question.content);
 	body_string(bad, body, "model", REQUIRED, 1, MODEL_MAX, &out->model);
 	body_bool(bad, body, "stream", OPTIONAL, &out->stream);
 	if (jsonr_kind(options) == JSONR_OBJECT)
@@ -268,27 +272,27 @@ forget(struct http_request *req, const struct message *question)
 		    "a question without an answer stays");
 }
 
-/* The question is stored.  Takes the reference of snapshot over. */
+/* The question is stored.  Takes the reference of the snapshot over. */
 static enum handled
-start(struct http_request *req, const struct jsonr *body,
-    const struct fields *fields, const struct message *question,
-    const struct catalog_target *target, struct snapshot *snapshot)
+start(struct http_request *req, const struct jsonr *body, struct fields *fields)
 {
+	const char *chat_id = fields->question.chat_id;
 	const char *json = NULL;
 	struct turn *turn = NULL;
 	struct call *call = NULL;
 	enum err err;
 
-	err = chat_context_request(req, question->chat_id, target, body, &json);
+	err = chat_context_request(req, chat_id, fields->target, body, &json);
 	if (err == OK)
-		err = make_turn(req, question->chat_id, &turn);
+		err = make_turn(req, chat_id, &turn);
 	if (err == OK) {
-		call = llm_call_new(req, &sink, turn, target, snapshot);
-		snapshot = NULL;
+		call = llm_call_new(req, &sink, turn, fields->target,
+		    fields->snapshot);
+		fields->snapshot = NULL;
 		err = call == NULL ? ERR_MEMORY : OK;
 	}
 	if (err != OK) {
-		snapshot_release(snapshot);
+		snapshot_release(fields->snapshot);
 		return refuse(req, err);
 	}
 	fill_call(call, fields, json);
@@ -298,16 +302,13 @@ start(struct http_request *req, const struct jsonr *body,
 enum handled
 chat_completions(struct http_request *req)
 {
-	const struct catalog_target *target;
-	struct fields fields = { .stream = false };
-	struct message question = { .role = "user",
-		.metadata = "{}",
-		.tokens = -1,
-		.prompt_tokens = -1,
-		.completion_tokens = -1,
-		.latency = -1,
-		.cost_pico = -1 };
-	struct snapshot *snapshot;
+	struct fields fields = { .question = { .role = "user",
+				     .metadata = "{}",
+				     .tokens = -1,
+				     .prompt_tokens = -1,
+				     .completion_tokens = -1,
+				     .latency = -1,
+				     .cost_pico = -1 } };
 	enum handled handled;
 	const char *chat_id;
 	struct jsonr *body;
@@ -320,17 +321,17 @@ chat_completions(struct http_request *req)
 		return ANSWERED;
 	if (request_param_uuid(req, "id", &id, &chat_id) != OK)
 		return refuse(req, ERR_MISSING);
-	target = llm_target_or_reply(req, fields.model, &snapshot);
-	if (target == NULL)
+	fields.target =
+	    llm_target_or_reply(req, fields.model, &fields.snapshot);
+	if (fields.target == NULL)
 		return ANSWERED;
-	question.content = fields.content;
-	err = messages_add(req, chat_id, &question, 1);
+	err = messages_add(req, chat_id, &fields.question, 1);
 	if (err != OK) {
-		snapshot_release(snapshot);
+		snapshot_release(fields.snapshot);
 		return refuse(req, err);
 	}
-	handled = start(req, body, &fields, &question, target, snapshot);
+	handled = start(req, body, &fields);
 	if (handled == ANSWERED)
-		forget(req, &question);
+		forget(req, &fields.question);
 	return handled;
 }

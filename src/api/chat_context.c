@@ -31,6 +31,7 @@ static const char *const passed[] = { "temperature", "top_p", "max_tokens",
 
 /* The messages from oldest to newest: row count - 1 - i is the i-th. */
 struct context {
+	struct arena *arena; /* until the request is written */
 	const struct db_rows *rows;
 	size_t count;
 	size_t from; /* the first that is sent */
@@ -53,7 +54,7 @@ is_role(const struct context *context, size_t index, const char *role)
 }
 
 static const char *
-text_of(struct arena *arena, const struct context *context, size_t index)
+text_of(const struct context *context, size_t index)
 {
 	const char *function = cell(context, index, COL_FUNCTION);
 	const char *tools = cell(context, index, COL_TOOLS);
@@ -61,24 +62,23 @@ text_of(struct arena *arena, const struct context *context, size_t index)
 
 	if (function == NULL && tools == NULL)
 		return content;
-	return arena_printf(arena, "%s%s%s", content,
+	return arena_printf(context->arena, "%s%s%s", content,
 	    function == NULL ? "" : function, tools == NULL ? "" : tools);
 }
 
 /* Cuts from the oldest; an answer of a tool does not come without the call
  * that it answers, which providers refuse. */
 static enum err
-cut(struct arena *arena, struct context *context,
-    const struct catalog_target *target)
+cut(struct context *context, const struct catalog_target *target)
 {
 	struct llm_message *messages =
-	    arena_alloc(arena, context->count * sizeof(*messages));
+	    arena_alloc(context->arena, context->count * sizeof(*messages));
 
 	if (messages == NULL)
 		return ERR_MEMORY;
 	for (size_t i = 0; i < context->count; i++) {
 		messages[i].role = cell(context, i, COL_ROLE);
-		messages[i].content = text_of(arena, context, i);
+		messages[i].content = text_of(context, i);
 		if (messages[i].content == NULL)
 			return ERR_MEMORY;
 	}
@@ -112,7 +112,7 @@ raw(struct jsonw *w, const char *key, const char *json)
 /* The call that a tool's message answers: as its metadata says, otherwise the
  * next one of the message before. */
 static const char *
-call_id(struct arena *arena, struct context *context, size_t index)
+call_id(struct context *context, size_t index)
 {
 	const char *metadata = cell(context, index, COL_META);
 	const struct jsonr *next =
@@ -120,8 +120,8 @@ call_id(struct arena *arena, struct context *context, size_t index)
 	struct jsonr *object;
 	const char *id = NULL;
 
-	if (jsonr_parse(arena, metadata, strlen(metadata), &object, NULL) ==
-		OK &&
+	if (jsonr_parse(context->arena, metadata, strlen(metadata), &object,
+		NULL) == OK &&
 	    (jsonr_string(jsonr_get(object, "tool_call_id"), &id, NULL) == OK ||
 		jsonr_string(jsonr_get(object, "toolCallId"), &id, NULL) == OK))
 		return id;
@@ -129,17 +129,16 @@ call_id(struct arena *arena, struct context *context, size_t index)
 }
 
 static void
-take_calls(struct arena *arena, struct context *context, const char *tools)
+take_calls(struct context *context, const char *tools)
 {
 	context->answered = 0;
-	if (jsonr_parse(arena, tools, strlen(tools), &context->calls, NULL) !=
-	    OK)
+	if (jsonr_parse(context->arena, tools, strlen(tools), &context->calls,
+		NULL) != OK)
 		context->calls = NULL;
 }
 
 static void
-write_message(struct jsonw *w, struct arena *arena, struct context *context,
-    size_t index)
+write_message(struct jsonw *w, struct context *context, size_t index)
 {
 	const char *content = cell(context, index, COL_CONTENT);
 	const char *function = cell(context, index, COL_FUNCTION);
@@ -154,7 +153,7 @@ write_message(struct jsonw *w, struct arena *arena, struct context *context,
 	else
 		jsonw_kv(w, "content", content);
 	if (is_role(context, index, "tool")) {
-		id = call_id(arena, context, index);
+		id = call_id(context, index);
 		if (id != NULL)
 			jsonw_kv(w, "tool_call_id", id);
 	} else if (name != NULL) {
@@ -164,7 +163,7 @@ write_message(struct jsonw *w, struct arena *arena, struct context *context,
 		raw(w, "function_call", function);
 	if (tools != NULL) {
 		raw(w, "tool_calls", tools);
-		take_calls(arena, context, tools);
+		take_calls(context, tools);
 	}
 	jsonw_end_object(w);
 }
@@ -200,7 +199,7 @@ write_request(struct arena *arena, struct context *context, const char *model,
 	jsonw_key(&w, "messages");
 	jsonw_array(&w);
 	for (size_t i = context->from; i < context->count; i++)
-		write_message(&w, arena, context, i);
+		write_message(&w, context, i);
 	jsonw_end_array(&w);
 	write_passed(&w, body);
 	jsonw_end_object(&w);
@@ -220,6 +219,25 @@ bytes_of(const struct catalog_target *target)
 						  : tokens * TOKEN_BYTES;
 }
 
+static enum err
+make_request(struct http_request *req, struct context *context,
+    const struct catalog_target *target, const struct jsonr *body,
+    const char **out)
+{
+	enum err err;
+
+	context->arena = arena_new();
+	if (context->arena == NULL)
+		return ERR_MEMORY;
+	err = cut(context, target);
+	if (err == OK) {
+		*out = write_request(req->arena, context, target->model, body);
+		err = *out == NULL ? ERR_MEMORY : OK;
+	}
+	arena_free(context->arena);
+	return err;
+}
+
 enum err
 chat_context_request(struct http_request *req, const char *chat_id,
     const struct catalog_target *target, const struct jsonr *body,
@@ -233,15 +251,12 @@ chat_context_request(struct http_request *req, const char *chat_id,
 
 	if (args[2] != NULL)
 		err = db_query(req->db, DB_MESSAGES_CONTEXT, args, &rows);
+	if (err == OK && rows_count(rows) == 0)
+		err = ERR_MISSING;
 	if (err == OK) {
 		context.rows = rows;
 		context.count = rows_count(rows);
-		err = context.count == 0 ? ERR_MISSING
-					 : cut(req->arena, &context, target);
-	}
-	if (err == OK) {
-		*out = write_request(req->arena, &context, target->model, body);
-		err = *out == NULL ? ERR_MEMORY : OK;
+		err = make_request(req, &context, target, body, out);
 	}
 	rows_free(rows);
 	return err;

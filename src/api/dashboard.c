@@ -246,20 +246,18 @@ write_records(struct http_request *req, const struct view *view,
 
 /* --- sums ------------------------------------------------------------- */
 
-/* The hourly counts know neither users nor what failed calls took. */
+/* The hourly counts do not know users. */
 static enum err
 query_sums(struct http_request *req, const struct view *view,
     struct db_rows **rows)
 {
-	const char *status = view->filters[FILTER_STATUS];
 	const char *user = view->filters[FILTER_USER];
 	const char *args[6] = { req->who.user_text, view->since,
-		view->filters[FILTER_MODEL], status,
+		view->filters[FILTER_MODEL], view->filters[FILTER_STATUS],
 		view->filters[FILTER_ENVIRONMENT], user };
-	bool counted = user == NULL && status != statuses[1];
 
 	return db_query(req->db,
-	    counted ? DB_PROMPTLOG_TOTALS : DB_PROMPTLOG_SUMS, args, rows);
+	    user == NULL ? DB_PROMPTLOG_TOTALS : DB_PROMPTLOG_SUMS, args, rows);
 }
 
 static enum err

@@ -176,17 +176,16 @@ read_fields(struct http_request *req, const struct jsonr *body,
 	return false;
 }
 
-enum handled
-gateway_chat_completions(struct http_request *req)
+/* What the call keeps of the body is its text and copies: body itself is gone
+ * once this returns. */
+static enum handled
+start_call(struct http_request *req, const struct jsonr *body)
 {
 	const struct catalog_target *target;
 	struct fields fields = { .stream = false };
 	struct snapshot *snapshot;
-	struct jsonr *body;
 	struct call *call;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
 	if (!read_fields(req, body, &fields))
 		return ANSWERED;
 	target = llm_target_or_reply(req, fields.model, &snapshot);
@@ -200,9 +199,32 @@ gateway_chat_completions(struct http_request *req)
 	call->request_json = req->body;
 	call->request_len = req->body_len;
 	call->request = body;
-	call->end_user = fields.user;
-	call->metadata = fields.metadata;
+	call->end_user = arena_strdup(req->arena, fields.user);
+	call->metadata = arena_strdup(req->arena, fields.metadata);
 	return llm_start_or_reply(req, call);
+}
+
+/*
+ * Parsed, a body takes several times its size, and a stream may last for
+ * minutes: so it is in an arena of its own, which ends here.
+ */
+enum handled
+gateway_chat_completions(struct http_request *req)
+{
+	struct arena *arena = arena_new();
+	struct jsonr *body = NULL;
+	enum handled handled = ANSWERED;
+
+	if (arena == NULL)
+		return problem_of(req, ERR_MEMORY);
+	if (strcmp(req->content_type, "application/json") == 0 &&
+	    jsonr_parse(arena, req->body, req->body_len, &body, NULL) == OK &&
+	    jsonr_kind(body) == JSONR_OBJECT)
+		handled = start_call(req, body);
+	else if (body_object_or_reply(req, &body) == OK)
+		handled = start_call(req, body);
+	arena_free(arena);
+	return handled;
 }
 
 static void

@@ -49,6 +49,7 @@ llm_target_or_reply(struct http_request *req, const char *model,
 	enum err err = catalog_snapshot(req->app->catalog, req->db, snapshot);
 
 	if (err != OK) {
+		(void)request_fail(req, err, "the catalogue is not loaded");
 		(void)problem_of(req, err);
 		return NULL;
 	}
@@ -155,5 +156,6 @@ llm_start_or_reply(struct http_request *req, struct call *calls)
 		return PARKED;
 	admit_undo(calls);
 	release_snapshots(calls);
+	(void)request_fail(req, err, "the relay does not take the call");
 	return problem_of(req, err);
 }

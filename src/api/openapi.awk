@@ -50,15 +50,18 @@ function alias(line,    own, other, i) {
 	}
 	put("\"" own "\": {\n\"x-same-as\": \"" other "\",", own)
 	for (i = 2; i < count[other]; i++)
-		put(renamed(block[other, i], own), own)
+		put(renamed(block[other, i], own, other), own)
 	put(line ~ /,$/ ? "}," : "}", own)
 }
 
-# An operationId is unique: the alias has its path in it.
-function renamed(line, own) {
+# An operationId is unique: that of an alias has its path in it.
+function renamed(line, own, other) {
+	if (line !~ /"operationId": /)
+		return line
 	gsub(/[^A-Za-z0-9]+/, "_", own)
+	sub(/_$/, "", own)
 	sub(/"operationId": "[^"]*/, "&" own, line)
-	sub(/_"/, "\"", line)
+	sub(/"summary": "/, "&As " other ": ", line)
 	return line
 }
 

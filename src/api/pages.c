@@ -145,6 +145,12 @@ write_items(struct buf *out, const struct page_shape *shape,
 	jsonw_end_array(&w);
 }
 
+static int64_t
+pages_of(int64_t total, int64_t size)
+{
+	return size < 1 ? 0 : total / size + (total % size != 0);
+}
+
 static void
 write_page(struct http_request *req, const struct page *page,
     const struct page_shape *shape, const struct buf *items, int64_t total)
@@ -157,7 +163,7 @@ write_page(struct http_request *req, const struct page *page,
 	jsonw_raw(&w, items->data, items->len);
 	jsonw_key(&w, shape->items);
 	jsonw_raw(&w, items->data, items->len);
-	jsonw_kv_int(&w, "totalPages", (total + page->size - 1) / page->size);
+	jsonw_kv_int(&w, "totalPages", pages_of(total, page->size));
 	jsonw_kv_int(&w, "currentPage", page->number);
 	jsonw_kv_int(&w, "totalItems", total);
 	jsonw_kv_int(&w, shape->total, total);

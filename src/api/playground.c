@@ -74,6 +74,18 @@ take(struct http_request *req, size_t count, struct limit_state *state)
 	    config->rate_max, config->rate_window_ms, state);
 }
 
+/* The run was not started after all. */
+static void
+give(struct http_request *req, size_t count, struct limit_state *state)
+{
+	const char *name = limit_name(req);
+
+	if (name == NULL)
+		return;
+	limit_give(req->app->limits, name, (int64_t)count, state);
+	state->remaining += (int64_t)count;
+}
+
 static void
 tell_limit(struct http_request *req, const struct limit_state *state)
 {

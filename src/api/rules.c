@@ -112,17 +112,26 @@ read_again(struct rules *rules, struct db *db)
 	atomic_store(&rules->known, true);
 }
 
-/* Others use what is there while one thread reads, unless nothing is. */
+static bool
+is_due(struct rules *rules)
+{
+	return clock_mono_us() >= atomic_load(&rules->due_us);
+}
+
+/* The first reading is waited for; later, others use what is there while one
+ * thread reads. */
 static enum err
 refresh(struct rules *rules, struct db *db)
 {
-	if (clock_mono_us() < atomic_load(&rules->due_us))
-		return atomic_load(&rules->known) ? OK : ERR_BUSY;
-	if (!atomic_load(&rules->known))
+	bool known = atomic_load(&rules->known);
+
+	if (known && !is_due(rules))
+		return OK;
+	if (!known)
 		pthread_mutex_lock(&rules->reading);
 	else if (pthread_mutex_trylock(&rules->reading) != 0)
 		return OK;
-	if (clock_mono_us() >= atomic_load(&rules->due_us))
+	if (is_due(rules))
 		read_again(rules, db);
 	pthread_mutex_unlock(&rules->reading);
 	return atomic_load(&rules->known) ? OK : ERR_BUSY;

@@ -571,8 +571,15 @@ send_statement(struct db *db, enum db_stmt stmt, const char *const *args,
     int64_t deadline_us)
 {
 	const struct db_statement *statement = &db_statements[stmt];
-	enum err err = prepare(db, stmt, deadline_us);
+	enum err err;
 
+	if (statement->anew) {
+		if (!PQsendQueryParams(db->conn, statement->text,
+			statement->nparams, NULL, args, NULL, NULL, 0))
+			return lose(db);
+		return OK;
+	}
+	err = prepare(db, stmt, deadline_us);
 	if (err != OK)
 		return err;
 	if (!PQsendQueryPrepared(db->conn, statement->name, statement->nparams,

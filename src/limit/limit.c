@@ -303,6 +303,7 @@ fill_state(struct limit_state *state, int64_t max, int64_t used,
 	state->reset_s = (left_us + 999999) / 1000000;
 	if (state->reset_s < 1)
 		state->reset_s = 1;
+	state->ends_us = 0;
 }
 
 /* NOLINTBEGIN(readability-function-size): what a window is */
@@ -329,6 +330,8 @@ limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
 		else
 			place->used += cost;
 		fill_state(state, max, place->used, place->ends_us - now_us);
+		if (state != NULL)
+			state->ends_us = place->ends_us;
 	}
 	unlock(limits, shard_of(&wanted));
 	return err;
@@ -381,6 +384,22 @@ limit_add(struct limits *limits, const char *name, int64_t cost,
 		place->used += cost;
 	unlock(limits, shard_of(&wanted));
 	return err;
+}
+
+void
+limit_give(struct limits *limits, const char *name, int64_t cost,
+    const struct limit_state *taken)
+{
+	struct wanted wanted;
+	struct place *place;
+
+	if (want(limits, name, KIND_WINDOW, &wanted) != OK)
+		return;
+	lock(limits, shard_of(&wanted));
+	place = find(limits, &wanted);
+	if (place != NULL && place->ends_us == taken->ends_us)
+		place->used = cost < place->used ? place->used - cost : 0;
+	unlock(limits, shard_of(&wanted));
 }
 
 void
@@ -469,6 +488,30 @@ limit_release(struct limits *limits, const char *name, int owner,
 			place->kind = KIND_FREE;
 	}
 	unlock(limits, shard_of(&wanted));
+}
+
+enum err
+limit_raise(struct limits *limits, const char *name, int owner, int64_t amount)
+{
+	struct wanted wanted;
+	struct place *place;
+	int64_t own, all;
+	enum err err;
+
+	err = want(limits, name, KIND_HOLD, &wanted);
+	if (err != OK)
+		return err;
+	wanted.owner = owner;
+	lock(limits, shard_of(&wanted));
+	all = held(limits, &wanted);
+	place = find(limits, &wanted);
+	own = place == NULL ? 0 : place->used;
+	if (all != own)
+		err = ERR_LIMIT;
+	else if (amount > own)
+		err = hold_more(limits, &wanted, amount - own);
+	unlock(limits, shard_of(&wanted));
+	return err;
 }
 
 int64_t

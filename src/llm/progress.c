@@ -56,6 +56,35 @@ build(struct relay *relay, struct progress *progress, struct arena *arena)
 	return transfer_new(&spec, &progress->transfer);
 }
 
+static enum err
+prepare(struct relay *relay, struct progress *progress, struct arena *arena)
+{
+	const struct call *call = progress->call;
+
+	if (call->target->provider->kind->build == NULL)
+		return echo_new(arena, call, &progress->echo);
+	return build(relay, progress, arena);
+}
+
+/* The same with the request parsed.  That takes several times its size: so it
+ * is in an arena of its own, which ends here. */
+static enum err
+prepare_parsed(struct relay *relay, struct progress *progress,
+    struct arena *arena)
+{
+	struct call *call = progress->call;
+	struct arena *parsed = arena_new();
+	enum err err = ERR_MEMORY;
+
+	if (parsed != NULL)
+		err = call_request(call, parsed, &call->request);
+	if (err == OK)
+		err = prepare(relay, progress, arena);
+	call->request = NULL;
+	arena_free(parsed);
+	return err;
+}
+
 enum err
 progress_new(struct relay *relay, struct call *call)
 {
@@ -70,9 +99,7 @@ progress_new(struct relay *relay, struct call *call)
 	if (arena_on_free(arena, fini, progress) != OK)
 		return ERR_MEMORY;
 	call->progress = progress;
-	if (call->target->provider->kind->build == NULL)
-		return echo_new(arena, call, &progress->echo);
-	return build(relay, progress, arena);
+	return prepare_parsed(relay, progress, arena);
 }
 
 static void

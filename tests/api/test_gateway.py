@@ -152,6 +152,13 @@ def test_unknown_model_is_404_and_names_those_that_exist(make_instance):
     assert "no-such-model" in error["message"] and "echo" in error["message"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_only_the_provider_can_refuse_is_404_too(user, stream):
+    got = user.chat(model="no-such-model", stream=stream)
+    assert got.status == 404
+    assert got.json()["error"]["code"] == "model_not_found"
+
+
 @pytest.mark.parametrize("upstream, status", [
     (400, 400), (401, 502), (403, 502), (404, 502), (429, 429), (500, 502), (503, 503),
 ])

@@ -210,9 +210,10 @@ def add_call(instance, user, at, tokens=1, status="completed"):
         f" select '{user.id}', overlay(minuted.uuid_floor(t)::text placing '7' from 15)::uuid,"
         f" 'prompt', 'p', 'm', '{status}', {error}, {tokens}, {2 * tokens}, t from at)"
         " insert into minuted.usage_deltas (user_id, hour, key_id, kind, provider, model, calls,"
-        " failed, prompt_tokens, completion_tokens)"
+        " failed, prompt_tokens, completion_tokens, uncompleted_prompt_tokens)"
         f" select '{user.id}', date_trunc('hour', t, 'UTC'), '{uuid.UUID(int=0)}', 'prompt', 'p',"
-        f" 'm', 1, {int(status != 'completed')}, {tokens}, {2 * tokens} from at")
+        f" 'm', 1, {int(status != 'completed')}, {tokens}, {2 * tokens},"
+        f" {0 if status == 'completed' else tokens} from at")
 
 
 def test_totals_cover_every_record_and_pages_go_on(instance, make_instance):

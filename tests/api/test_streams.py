@@ -15,7 +15,7 @@ def completed(instance, results):
 
 def all_well(results, chunks):
     odd = [vars(r) for r in results if not r.done or r.error or r.chunks < chunks]
-    assert not odd, odd[:3]
+    assert not odd, (len(odd), odd[:2])
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ test("typed errors", async (t) => {
     return refuses(OpenAI.AuthenticationError, 401, stranger.models.list());
   });
   await t.test("NotFoundError", () =>
-    refuses(OpenAI.NotFoundError, 404, create("x", { model: "nobody" })));
+    refuses(OpenAI.NotFoundError, 404, create("x", { model: "no-such-model" })));
   await t.test("BadRequestError", () =>
     refuses(OpenAI.BadRequestError, 400, create("x", { messages: [] })));
   await t.test("RateLimitError, with Retry-After", async () => {

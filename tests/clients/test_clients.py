@@ -1,18 +1,37 @@
-"""test_clients.py - the official clients, unchanged."""
+"""test_clients.py - the official clients, unchanged, and a browser."""
 
 import os
 import pathlib
 import subprocess
 
+import pytest
+
 HERE = pathlib.Path(__file__).parent
 
 
-def test_the_openai_package_of_npm(instance, user):
+@pytest.fixture(scope="module")
+def packages():
     subprocess.run(["npm", "ci", "--silent"], cwd=HERE, check=True)
-    key = user.post("/api/apikeys", {"name": "openai"}).json()["key"]
-    instance.secrets.append(key)
-    env = dict(os.environ, MINUTED_KEY=key,
-               MINUTED_URL=f"http://127.0.0.1:{instance.port}")
-    done = subprocess.run(["node", "--test", "openai.test.mjs"], cwd=HERE, env=env,
+
+
+def node(instance, test, **env):
+    """Runs the tests of a file."""
+    env = dict(os.environ, MINUTED_URL=f"http://127.0.0.1:{instance.port}", **env)
+    done = subprocess.run(["node", "--test", test], cwd=HERE, env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
+    print(done.stdout)
+
+
+def test_the_openai_package_of_npm(instance, user, packages):
+    key = user.post("/api/apikeys", {"name": "openai"}).json()["key"]
+    instance.secrets.append(key)
+    node(instance, "openai.test.mjs", MINUTED_KEY=key)
+
+
+def test_the_openapi_document_passes_redocly(instance, packages):
+    node(instance, "openapi.test.mjs")
+
+
+def test_the_documentation_page_in_chromium(instance, user, packages):
+    node(instance, "docs.test.mjs", MINUTED_TOKEN=user.token)

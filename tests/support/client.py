@@ -208,8 +208,11 @@ async def _flow(port, token, body, result):
         if body.get("stream") and result.status == 200:
             await _read_events(reader, result)
         else:
-            jsonlib.loads(await reader.read())
+            answer = await reader.read()
+            jsonlib.loads(answer)
             result.done = result.status == 200
+            if not result.done:
+                result.error = answer.decode()
     except IndexError:
         result.error = "closed without an answer"
     finally:

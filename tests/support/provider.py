@@ -2,8 +2,9 @@
 
 Speaks OpenAI's POST /v1/chat/completions (JSON and SSE) on 127.0.0.1, prints
 its port, and runs until its standard input closes.  The last message's text
-may hold words like chunks=20 delay=0.05; see Plan.  What it saw, with
-monotonic times, is at GET /__seen?tag=..., the tag being the prompt's tag=.
+may hold words like chunks=20 delay=0.05; see Plan.  It knows every model but
+those that begin with no-.  What it saw, with monotonic times, is at GET
+/__seen?tag=..., the tag being the prompt's tag=.
 """
 
 import asyncio
@@ -121,6 +122,7 @@ class Provider:
         }
         self.seen.append(row)
         work = asyncio.create_task(self.act(writer, plan, body, row))
+        work.add_done_callback(lambda t: t.cancelled() or t.exception())  # seen
         watch = asyncio.create_task(self.end_of(reader))
         await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():  # the client left, or talks out of turn
@@ -149,7 +151,10 @@ class Provider:
             await asyncio.sleep(3600)
         if plan.cut == 0:
             return False
-        if plan.status != 200:
+        if str(body.get("model")).startswith("no-"):
+            error = {"message": "The model does not exist", "code": "model_not_found"}
+            await self.answer(writer, 404, {"error": error})
+        elif plan.status != 200:
             await self.error(writer, plan.status, "as asked", plan.retry_after)
         elif body.get("stream"):
             return await self.stream(writer, plan, body, row)
@@ -204,6 +209,8 @@ class Provider:
                 await asyncio.sleep(plan.delay)
         if plan.tool:
             delta = {"tool_calls": [dict(self.tool(body), index=0)]}
+            if index == 0:
+                delta["role"] = "assistant"
             await self.event(writer, plan, self.chunk(body, delta))
         if not plan.unterminated:
             await self.finish(writer, plan, body)

@@ -95,6 +95,51 @@ Test(limit, what_is_known_afterwards_counts_over_the_limit)
 	limits_unmap(limits);
 }
 
+Test(limit, what_was_not_used_is_given_back_to_its_window)
+{
+	struct limits *limits = limits_map(100);
+	struct limit_state taken;
+
+	cr_assert_eq(limit_take(limits, "a", 3, 4, HOUR_MS, &taken), OK);
+	limit_give(limits, "a", 2, &taken);
+	cr_expect_eq(limit_take(limits, "a", 3, 4, HOUR_MS, NULL), OK);
+	cr_expect_eq(limit_take(limits, "a", 1, 4, HOUR_MS, NULL), ERR_LIMIT);
+	limit_give(limits, "a", 100, &taken);
+	cr_expect_eq(limit_take(limits, "a", 4, 4, HOUR_MS, NULL), OK);
+	limit_give(limits, "nobody", 1, &taken);
+	limits_unmap(limits);
+}
+
+Test(limit, nothing_is_given_back_to_the_next_window)
+{
+	struct limits *limits = limits_map(100);
+	struct limit_state taken;
+
+	cr_assert_eq(limit_take(limits, "a", 2, 2, 50, &taken), OK);
+	wait_ms(60);
+	cr_assert_eq(limit_take(limits, "a", 2, 2, HOUR_MS, NULL), OK);
+	limit_give(limits, "a", 2, &taken);
+	cr_expect_eq(limit_take(limits, "a", 1, 2, HOUR_MS, NULL), ERR_LIMIT);
+	limits_unmap(limits);
+}
+
+Test(limit, raising_never_lowers_and_waits_for_the_others)
+{
+	struct limits *limits = limits_map(100);
+	const struct limit_hold call = { "a", 1, 4, 100, 0 };
+
+	cr_expect_eq(limit_raise(limits, "a", 9, 10), OK);
+	cr_expect_eq(limit_raise(limits, "a", 9, 5), OK);
+	cr_expect_eq(limit_held(limits, "a"), 10);
+	cr_assert_eq(limit_hold(limits, &call), OK);
+	cr_expect_eq(limit_raise(limits, "a", 9, 20), ERR_LIMIT);
+	cr_expect_eq(limit_held(limits, "a"), 14);
+	limit_release(limits, "a", 1, 4);
+	cr_expect_eq(limit_raise(limits, "a", 9, 20), OK);
+	cr_expect_eq(limit_held(limits, "a"), 20);
+	limits_unmap(limits);
+}
+
 Test(limit, a_long_name_is_refused)
 {
 	struct limits *limits = limits_map(100);

@@ -1,4 +1,5 @@
 -- (id, the call as a JSON object) of user $1, newest first, at most $2; null filters: below id $3, model $4, status $5, since $6, until $7, text like $8
+-- planned anew: most filters are absent
 select
     c.id,
     json_build_object(

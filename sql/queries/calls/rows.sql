@@ -1,4 +1,5 @@
 -- the columns of a CSV file, the id first: the same calls and parameters as list.sql
+-- planned anew: most filters are absent
 select
     c.id,
     c.kind,

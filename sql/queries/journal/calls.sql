@@ -106,7 +106,8 @@ with field as materialized (
 )
 insert into minuted.usage_deltas (
     user_id, hour, key_id, kind, provider, model, environment, calls, failed,
-    prompt_tokens, completion_tokens, cost_pico, cost_unknown, latency_us,
+    prompt_tokens, completion_tokens, uncompleted_prompt_tokens,
+    uncompleted_completion_tokens, cost_pico, cost_unknown, latency_us,
     latency_counts)
 select
     user_id,
@@ -120,6 +121,8 @@ select
     count(*) filter (where status in ('failed', 'interrupted')),
     coalesce(sum(prompt_tokens), 0),
     coalesce(sum(completion_tokens), 0),
+    coalesce(sum(prompt_tokens) filter (where status <> 'completed'), 0),
+    coalesce(sum(completion_tokens) filter (where status <> 'completed'), 0),
     coalesce(sum(cost_pico), 0),
     count(*) filter (where cost_pico is null),
     coalesce(sum(latency_us), 0),

@@ -1,4 +1,5 @@
 -- (id, the call as a JSON record) of user $1, newest first, at most $2; null: no filter: those below id $3, since $4, model $5, 'successful' or 'failed' $6, user $7 in any letter case, environment $8
+-- planned anew: most filters are absent
 select
     c.id,
     json_build_object(

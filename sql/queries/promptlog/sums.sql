@@ -1,4 +1,5 @@
 -- (input tokens, output tokens) of the calls of user $1, read one by one; null: no filter: since $2, model $3, 'successful' or 'failed' $4, environment $5, user $6 in any letter case
+-- planned anew: most filters are absent
 select
     coalesce(sum(c.prompt_tokens), 0)::bigint,
     coalesce(sum(c.completion_tokens), 0)::bigint

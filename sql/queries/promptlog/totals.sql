@@ -1,8 +1,8 @@
--- (input tokens, output tokens) of the calls of user $1; null: no filter: since $2, model $3, 'successful' $4, environment $5
+-- (input tokens, output tokens) of the calls of user $1; null: no filter: since $2, model $3, 'successful' or 'failed' $4, environment $5
 --
--- From the hourly counts, but for the hour in which the period begins and, of
--- the successful ones, the failed ones: these are read.  The counts outlive the
--- rows, so the period begins with the oldest row at the earliest.
+-- From the hourly counts, but for the hour in which the period begins: its
+-- calls are read.  The counts outlive the rows, so the period begins with the
+-- oldest row at the earliest.
 with oldest as materialized (
     select minuted.uuid_time(c.id) as at
     from minuted.calls c
@@ -19,26 +19,39 @@ with oldest as materialized (
             else date_trunc('hour', at, 'UTC') + interval '1 hour'
         end as at
     from began
-), part (input, output) as (
-    select h.prompt_tokens, h.completion_tokens
-    from minuted.usage_hourly h
-    where h.user_id = $1::uuid
-        and h.hour >= (select at from whole)
-        and h.kind <> 'ingest'
-        and ($3::text is null or h.model = $3::text)
-        and ($5::text is null or h.environment = $5::text)
+), counted as (
+    select kind, model, environment, prompt_tokens, completion_tokens,
+        uncompleted_prompt_tokens, uncompleted_completion_tokens
+    from minuted.usage_hourly
+    where user_id = $1::uuid
+        and hour >= (select at from whole)
     union all
-    select d.prompt_tokens, d.completion_tokens
-    from minuted.usage_deltas d
-    where d.user_id = $1::uuid
-        and d.hour >= (select at from whole)
-        and d.kind <> 'ingest'
-        and ($3::text is null or d.model = $3::text)
-        and ($5::text is null or d.environment = $5::text)
+    select kind, model, environment, prompt_tokens, completion_tokens,
+        uncompleted_prompt_tokens, uncompleted_completion_tokens
+    from minuted.usage_deltas
+    where user_id = $1::uuid
+        and hour >= (select at from whole)
+), part (input, output) as (
+    select
+        case $4::text
+            when 'failed' then uncompleted_prompt_tokens
+            when 'successful' then prompt_tokens - uncompleted_prompt_tokens
+            else prompt_tokens
+        end,
+        case $4::text
+            when 'failed' then uncompleted_completion_tokens
+            when 'successful' then completion_tokens - uncompleted_completion_tokens
+            else completion_tokens
+        end
+    from counted
+    where kind <> 'ingest'
+        and ($3::text is null or model = $3::text)
+        and ($5::text is null or environment = $5::text)
     union all
     select c.prompt_tokens, c.completion_tokens
     from minuted.calls c
     where c.user_id = $1::uuid
+        -- the id is made just before the call begins
         and c.id >= minuted.uuid_floor((select at from began) - interval '10 minutes')
         and c.id < minuted.uuid_floor((select at from whole) + interval '10 minutes')
         and c.started_at >= (select at from began)
@@ -46,18 +59,7 @@ with oldest as materialized (
         and c.kind <> 'ingest'
         and c.status <> 'running'
         and ($3::text is null or c.model = $3::text)
-        and ($5::text is null or c.environment = $5::text)
-    union all
-    select -c.prompt_tokens, -c.completion_tokens
-    from minuted.calls c
-    where $4::text is not null
-        and c.user_id = $1::uuid
-        and c.error is not null
-        and c.id >= minuted.uuid_floor((select at from began) - interval '10 minutes')
-        and c.started_at >= (select at from began)
-        and c.kind <> 'ingest'
-        and c.status not in ('completed', 'running')
-        and ($3::text is null or c.model = $3::text)
+        and ($4::text is null or (c.status = 'completed') = ($4::text = 'successful'))
         and ($5::text is null or c.environment = $5::text)
 )
 select

@@ -1,0 +1,66 @@
+"""conftest.py - the fixtures of tests/support, and those of fault tests."""
+
+import contextlib
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from fixtures import *  # noqa: E402,F401,F403 pytest finds them here
+from harness import ROOT, FaultInstance, Mount, postmaster  # noqa: E402
+from instance import USER, Postgres  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left to make test-faults")
+
+
+@pytest.fixture
+def cluster():
+    """A PostgreSQL of the test's own, to disturb; asked for before
+    make_instance, so that it goes last."""
+    cluster = Postgres()
+    yield cluster
+    if postmaster(cluster) is None:
+        with contextlib.suppress(FileNotFoundError):
+            (cluster.dir / "postgres/postmaster.pid").unlink()
+    cluster.remove()
+
+
+@pytest.fixture
+def mount():
+    """mount(kind, megabytes): a small filesystem; skips where there can be
+    none."""
+    with contextlib.ExitStack() as made:
+
+        def make(kind, megabytes, owner=USER):
+            if not ROOT:
+                pytest.skip("mounting needs root")
+            try:
+                mounted = Mount(kind, megabytes, owner)
+            except OSError as error:
+                pytest.skip(f"cannot mount here: {error}")
+            made.callback(mounted.remove)
+            return mounted
+
+        yield make
+
+
+@pytest.fixture
+def make_fault_instance(postgres, provider):
+    """make_fault_instance(extra={...}): an instance with more in the
+    environment of minuted."""
+    with contextlib.ExitStack() as made:
+
+        def make(start=True, cluster=postgres, extra=None, prepare=None, **more):
+            instance = FaultInstance(cluster, provider=provider, **more)
+            instance.extra = extra or {}
+            made.callback(instance.stop)
+            if prepare:
+                prepare(instance)
+            return instance.start() if start else instance
+
+        yield make

@@ -1,0 +1,249 @@
+"""harness.py - what the fault tests share: load that keeps a ledger, audits, and
+a note of the result for the table in README.
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "support"))
+
+from audit import audit  # noqa: E402
+from instance import BINARY, ROOT, Instance, folder, wait_until  # noqa: E402
+
+RESULTS = TOP / "build/faults"
+PYTHON = ["/usr/bin/python3", "-B"]
+
+
+class FaultInstance(Instance):
+    """An instance whose minuted has more in its environment (preload)."""
+
+    extra = {}
+
+    def environment(self):
+        return {**super().environment(), **self.extra}
+
+
+class Load:
+    """Ledger clients of one user, as processes of their own."""
+
+    def __init__(self, instance, user, clients=2, hands=8, prompt=None):
+        self.instance = instance
+        self.dir = folder()
+        self.files = [self.dir / f"ledger.{n}" for n in range(clients)]
+        more = ["--prompt", prompt] if prompt else []
+        self.processes = [
+            subprocess.Popen(
+                [*PYTHON, HERE / "ledger.py", str(instance.port), "--token", user.token,
+                 "--file", path, "--hands", str(hands), *more],
+                stdout=subprocess.PIPE, text=True)
+            for path in self.files
+        ]
+        self.counts = {}
+        wait_until(lambda: all(path.exists() for path in self.files))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """What the clients counted, by kind and outcome."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            text = process.communicate(timeout=60)[0]
+            for name, count in json.loads(text).items():
+                self.counts[name] = self.counts.get(name, 0) + count
+        self.processes = []
+        return self.counts
+
+    def failed(self):
+        return {name: count for name, count in self.counts.items()
+                if name != "seconds" and name.split()[1] not in ("200", "201")}
+
+    def acknowledged(self):
+        return sum(path.read_text().count("\n") for path in self.files)
+
+    def audit(self, seconds=60):
+        """Waits until all is in the tables; then the figures."""
+        settle(self.instance, seconds)
+        figures = audit(self.instance.psql, self.files, "0 seconds")
+        shutil.rmtree(self.dir)
+        return figures
+
+
+def spool_figures(instance):
+    """`minuted spool status` as numbers by name."""
+    done = instance.command("spool", "status")
+    rows = re.findall(r"^([a-z]+(?: [a-z]+)?) {2,}(\d+)", done.stdout, re.M)
+    return {name: int(value) for name, value in rows}
+
+
+def settle(instance, seconds=60):
+    """The spool empty, no call running."""
+    instance.wait_healthy(seconds)
+    wait_until(lambda: spool_figures(instance)["segments"] == 0, seconds, 0.2)
+    sql = "select count(*) from minuted.calls where status = 'running'"
+    wait_until(lambda: instance.psql(sql) == [["0"]], seconds, 0.2)
+
+
+def note(row, what, injections, figures, happens):
+    """Keeps a result for table.py."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    value = {"row": row, "what": what, "injections": injections, "happens": happens,
+             "acknowledged": figures["acknowledged"], "lost": figures["missing"],
+             "duplicated": figures["duplicate"]}
+    (RESULTS / f"{row}.json").write_text(json.dumps(value) + "\n")
+
+
+def no_loss(figures):
+    """Nothing lost, nothing twice, nothing left running."""
+    bad = {name: figures[name] for name in
+           ("missing", "duplicate", "uncounted", "running", "dead_letters")
+           if figures[name]}
+    assert not bad, figures
+    assert figures["acknowledged"] > 0
+
+
+# Processes.
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def backends(cluster, database=None):
+    """Process ids of PostgreSQL's client backends."""
+    where = f"and datname = '{database}'" if database else "and datname is not null"
+    rows = cluster.psql("postgres", "select pid from pg_stat_activity where "
+                        f"backend_type = 'client backend' and pid <> pg_backend_pid() {where}")
+    return [int(row[0]) for row in rows]
+
+
+def postmaster(cluster):
+    """Process id, or None when it is not running."""
+    try:
+        pid = int((cluster.dir / "postgres/postmaster.pid").read_text().split()[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid
+
+
+# Preloading, and filesystems of our own.
+
+
+def build_shim():
+    """shim.c as a shared object."""
+    out = RESULTS / "shim.so"
+    source = HERE / "shim.c"
+    if not out.exists() or out.stat().st_mtime < source.stat().st_mtime:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-O1", "-fPIC", "-shared",
+                        "-o", out, source, "-ldl"], check=True)
+    return out
+
+
+class Mount:
+    """A small filesystem: size in MB; kind ext4 (a loop device) or tmpfs."""
+
+    def __init__(self, kind, megabytes, owner=None):
+        self.base = folder()
+        self.at = self.base / "at"
+        self.at.mkdir()
+        if kind == "ext4":
+            image = self.base / "image"
+            with open(image, "wb") as out:
+                out.truncate(megabytes << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+            command = ["mount", "-o", "loop", image, self.at]
+        else:
+            command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", self.at]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            shutil.rmtree(self.base)
+            raise OSError(done.stderr.strip())
+        if owner:
+            shutil.chown(self.at, owner, owner)
+            self.at.chmod(0o700)
+
+    def remount(self, how):
+        subprocess.run(["mount", "-o", f"remount,{how}", self.at], check=True)
+
+    def fill(self, leave=0):
+        """Leaves no byte, or so many, free."""
+        with open(self.at / "filler", "ab", buffering=0) as out:
+            size = 1 << 20
+            while size >= 512:
+                try:
+                    while out.write(b"\1" * size) == size:
+                        pass
+                    size //= 2
+                except OSError:
+                    size //= 2
+            if leave:
+                out.truncate(max(0, out.tell() - leave))
+
+    def free(self):
+        (self.at / "filler").unlink()
+
+    def remove(self):
+        subprocess.run(["umount", "-l", self.at], check=False)
+        shutil.rmtree(self.base)
+
+
+# CRC32C, to write a segment of the spool as it is documented.
+
+
+def _table():
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+CRC = _table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def u32(value):
+    return ctypes.c_uint32(value).value.to_bytes(4, "little")
+
+
+def segment_records(data):
+    """[offset, id, line] of the good records of a segment's bytes."""
+    at, found = 40, []
+    while data[at : at + 4] == b"MREC":
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        found.append((at, data[at + 16 : at + 32], data[at + 36 : at + 36 + length]))
+        at += 36 + length
+    return found
+
+
+def segment_record(kind, each, line):
+    head = b"MREC" + u32(len(line)) + u32(crc32c(line)) + u32(kind) + each
+    return head + u32(crc32c(head)) + line
+
+
+def segments(instance):
+    return sorted(pathlib.Path(instance.settings["SPOOL_DIR"]).glob("*/*.spool"))
+
+
+__all__ = ["BINARY", "ROOT"]

@@ -1,0 +1,163 @@
+"""ledger.py - clients that remember what was acknowledged.
+
+    ledger.py PORT --token TOKEN --file FILE [--hands N] [--seconds S]
+
+Each of the hands asks again and again: whole answers, streams, single logs and
+batches.  The id of a record is appended to FILE, and FILE is fsynced, only once
+its complete answer is here: a call's JSON, a stream's [DONE], an ingest's 201.
+So every line of FILE is a promise of the server: "call ID", "event ID" or
+"log ID".  SIGTERM, or the time, ends it; what it counted is printed as JSON.
+"""
+
+import argparse
+import asyncio
+import collections
+import json
+import os
+import signal
+import time
+import uuid
+
+TIMEOUT = 20
+BATCH = 20
+PAUSE = 0.02  # after a failure
+
+
+class Ledger:
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def add(self, kind, ids):
+        lines = "".join(f"{kind} {each}\n" for each in ids).encode()
+        assert os.write(self.fd, lines) == len(lines)
+        os.fdatasync(self.fd)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+async def ask(port, token, path, value):
+    """A whole answer; raises when it is not whole."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+    data = json.dumps(value).encode()
+    writer.write(
+        b"POST %s HTTP/1.0\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s"
+        % (path.encode(), token.encode(), len(data), data)
+    )
+    try:
+        words = (await reader.readline()).split()
+        if len(words) < 2:
+            raise ConnectionError("no answer")
+        headers = {}
+        while (line := await reader.readline()) not in (b"\r\n", b""):
+            name, _, text = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = text.strip()
+        return Answer(int(words[1]), headers, await reader.read())
+    finally:
+        writer.close()
+
+
+class Hands:
+    """Clients of one user."""
+
+    def __init__(self, port, token, ledger, prompt):
+        self.port = port
+        self.token = token
+        self.ledger = ledger
+        self.prompt = prompt
+        self.counts = collections.Counter()
+        self.stopping = False
+
+    def chat(self, stream):
+        return {"model": "fake", "stream": stream,
+                "messages": [{"role": "user", "content": self.prompt}]}
+
+    async def whole(self):
+        got = await ask(self.port, self.token, "/v1/chat/completions", self.chat(False))
+        if got.status == 200:
+            json.loads(got.body)
+            self.ledger.add("call", [got.headers["x-call-id"]])
+        return got.status
+
+    async def stream(self):
+        got = await ask(self.port, self.token, "/v1/chat/completions", self.chat(True))
+        if got.status != 200:
+            return got.status
+        if not got.body.endswith(b"data: [DONE]\n\n"):
+            return "cut"
+        self.ledger.add("call", [got.headers["x-call-id"]])
+        return 200
+
+    async def single(self, path, kind, fields):
+        mine = str(uuid.uuid4())
+        got = await ask(self.port, self.token, path, dict(fields, id=mine))
+        if got.status == 201:
+            self.ledger.add(kind, [mine])
+        return got.status
+
+    async def event(self):
+        return await self.single("/api/event-log", "event", {
+            "user_id": "u", "message": "it happened"})
+
+    async def log(self):
+        return await self.single("/api/llm-log", "log", {
+            "user_id": "u", "source": "s", "query": "q", "response": "r"})
+
+    async def batch(self):
+        ids = [str(uuid.uuid4()) for _ in range(BATCH)]
+        logs = [{"id": each, "user_id": "u", "message": "one of many"} for each in ids]
+        got = await ask(self.port, self.token, "/api/event-log/batch", {"logs": logs})
+        if got.status == 201:
+            self.ledger.add("event", ids)
+        return got.status
+
+    async def hand(self, number):
+        todo = [self.whole, self.stream, self.event, self.stream, self.log,
+                self.whole, self.batch]
+        while not self.stopping:
+            number += 1
+            work = todo[number % len(todo)]
+            try:
+                status = await asyncio.wait_for(work(), TIMEOUT)
+            except asyncio.TimeoutError:
+                status = "late"
+            except (OSError, ValueError, asyncio.IncompleteReadError):
+                status = "broken"
+            self.counts[f"{work.__name__} {status}"] += 1
+            if status not in (200, 201):
+                await asyncio.sleep(PAUSE)
+
+    def stop(self):
+        self.stopping = True
+
+    async def run(self, hands, seconds):
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        if seconds:
+            loop.call_later(seconds, self.stop)
+        await asyncio.gather(*(self.hand(number) for number in range(hands)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("port", type=int)
+    parser.add_argument("--token", required=True)
+    parser.add_argument("--file", required=True)
+    parser.add_argument("--hands", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--prompt", default="chunks=3 delay=0.01")
+    args = parser.parse_args()
+    hands = Hands(args.port, args.token, Ledger(args.file), args.prompt)
+    began = time.monotonic()
+    asyncio.run(hands.run(args.hands, args.seconds))
+    print(json.dumps({"seconds": round(time.monotonic() - began, 1), **hands.counts}))
+
+
+if __name__ == "__main__":
+    main()
