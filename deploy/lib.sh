@@ -26,6 +26,7 @@ choose_users() {
 		pg_user=$(stat -c %U "$1/postgres")
 		[ "$pg_user" = postgres ] || app_user=$pg_user
 	fi
+	# shellcheck disable=SC2034 # the scripts read it
 	app_group=$(id -gn "$app_user")
 }
 

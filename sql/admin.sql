@@ -218,8 +218,6 @@ end
 $$;
 comment on function admin.set_price(text, text, numeric, numeric, numeric, numeric) is 'From now on, in USD per million tokens; model is what the provider calls it.';
 
-revoke execute on all functions in schema admin from public;
-
 create or replace view admin.limits as
 select
     u.username,
@@ -241,10 +239,12 @@ select
             where d.user_id = l.user_id and d.hour >= date_trunc('month', now(), 'UTC')
         ) s
         where k.id is null or s.key_id = k.id), 0)) as spent_usd,
-    l.updated_at
+    l.updated_at,
+    u.email
 from minuted.limits l
 join minuted.users u on u.id = l.user_id
-left join minuted.api_keys k on k.user_id = l.user_id and k.id = l.key_id;
+left join minuted.api_keys k on k.user_id = l.user_id and k.id = l.key_id
+where k.id is not null or l.key_id = '00000000-0000-0000-0000-000000000000';
 comment on view admin.limits is 'What users and keys may use, and what they have spent this month.';
 
 create or replace function admin.set_limit(who text, what text, amount numeric,
@@ -295,3 +295,5 @@ begin
 end
 $$;
 comment on function admin.set_limit(text, text, numeric, text, bigint) is 'Sets requests (in window_s seconds), calls at once, tokens a minute or budget (USD a month) of a user or one of its keys; null: no limit.';
+
+revoke execute on all functions in schema admin from public;

@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{ "check",   NEEDS_CONFIG,  cmd_check,   "",                      "check the settings and print them, secrets masked" },
 	{ "user",    NEEDS_CONFIG,  cmd_user,    "add|list|disable|enable|passwd ...", "manage users" },
 	{ "key",     NEEDS_CONFIG,  cmd_key,     "add|list|revoke ...",   "manage API keys" },
+	{ "limit",   NEEDS_CONFIG,  cmd_limit,   "set|list ...",          "what users and keys may use" },
 	{ "prices",  NEEDS_CONFIG,  cmd_prices,  "import FILE",           "load model prices" },
 	{ "spool",   NEEDS_CONFIG,  cmd_spool,   "status|verify|replay",  "look after records that wait for PostgreSQL" },
 	{ "routes",  NEEDS_NOTHING, cmd_routes,  "[--json]",              "print every route" },

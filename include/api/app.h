@@ -31,6 +31,7 @@ struct app {
 	int slot;                 /* of this worker in the scoreboard */
 	struct pool *hash_pool;   /* runs ROUTE_HASHES */
 	struct pool *export_pool; /* runs ROUTE_EXPORTS */
+	struct pool *idempotency; /* keeps answers, see idempotency.h */
 	struct after *after;      /* stores what model calls brought */
 	const struct scoreboard *scoreboard;
 	int64_t started_us;       /* monotonic, of the supervisor */

@@ -14,6 +14,10 @@
  */
 enum handled dispatch(struct http_request *req);
 
+/* The limits and the Idempotency-Key of who asks: for a handler that has found
+ * out who that is by itself.  False: the client was answered. */
+bool dispatch_known_or_reply(struct http_request *req) MUST_CHECK;
+
 /* The last step alone: the matched route's handler; what pools run. */
 enum handled dispatch_handler(struct http_request *req);
 

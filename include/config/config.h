@@ -63,6 +63,8 @@ struct config {
 	/* limits */
 	int64_t rate_max;         /* RATE_LIMIT_MAX_REQUESTS (playground) */
 	int64_t rate_window_ms;   /* RATE_LIMIT_WINDOW */
+	int64_t login_failures;   /* LOGIN_FAILURES_MAX */
+	int64_t login_window_ms;  /* LOGIN_WINDOW */
 	int64_t spool_max;        /* SPOOL_MAX, bytes */
 	int64_t rows_max;         /* DASHBOARD_MAX: records of a dashboard */
 

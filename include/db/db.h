@@ -3,8 +3,9 @@
  *
  * Statements are files, sql/queries/<family>/<verb>.sql, compiled into
  * "db/statements.h" as enum db_stmt DB_<FAMILY>_<VERB> (upper case) and
- * prepared by name on first use of each connection generation.  Every object
- * is schema-qualified; parameters are always bound, as text.
+ * prepared by name on first use of each connection generation (one with a line
+ * "-- planned anew: ..." is planned at each use instead).  Every object is
+ * schema-qualified; parameters are always bound, as text.
  *
  * A lost connection is made again with backoff (100 ms doubling to 1 s, all
  * connections of a process share the verdict): until then calls return

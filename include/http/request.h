@@ -81,6 +81,13 @@ struct problem_fields {
 	bool any;
 };
 
+/* What a stream sent, for who keeps it: its headers and its bytes, as far as
+ * their buffers have room. */
+struct http_copy {
+	struct buf headers;
+	struct buf body;
+};
+
 #define RESPONSE_HEADERS_MAX 8192 /* more is more than nginx takes */
 #define RESPONSE_BODY_MAX    ((size_t)64 * 1024 * 1024) /* above: stream */
 
@@ -132,6 +139,11 @@ struct http_request {
 
 	const struct http_transport *transport;
 	void *transport_data;
+	struct http_copy *copy; /* of a streamed answer; NULL: not wanted */
+	/* Called once by request_finish(), before a whole answer is sent; true
+	 * means that it took the request over and will finish it. */
+	bool (*before_send)(struct http_request *req, void *arg);
+	void *before_send_arg;
 	void (*on_finish)(struct http_request *req, void *arg);
 	void *on_finish_arg;
 };
@@ -196,7 +208,7 @@ char *request_vprintf(struct http_request *req, const char *fmt, va_list args)
     PRINTF_LIKE(2, 0);
 
 /*
- * Sends what is left of the answer, writes the log line, has on_finish called
+ * Has before_send called, sends what is left of the answer, writes the log line, has on_finish called
  * and lets the transport finish and free.  Callable from any thread that owns
  * the request.
  */

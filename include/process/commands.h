@@ -14,6 +14,8 @@ int cmd_migrate(const struct config *config, int argc, char **argv);
 int cmd_check(const struct config *config, int argc, char **argv);
 int cmd_user(const struct config *config, int argc, char **argv);
 int cmd_key(const struct config *config, int argc, char **argv);
+/* limit set|list */
+int cmd_limit(const struct config *config, int argc, char **argv);
 int cmd_prices(const struct config *config, int argc, char **argv);
 /* spool status|verify|replay */
 int cmd_spool(const struct config *config, int argc, char **argv);

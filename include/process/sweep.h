@@ -12,8 +12,10 @@
  * the text so far) of its calls through journal.  Called often by a living
  * worker; returns at once when there is nothing to do.  The slot is free again
  * only when every record is durable, so that our own death changes nothing.
+ * own_slot is the sweeping worker's: it is shown to be alive meanwhile.
  */
-void sweep_dead(struct scoreboard *board, struct journal *journal);
+void sweep_dead(struct scoreboard *board, int own_slot,
+    struct journal *journal);
 
 /* For the supervisor: pid is dead; what it swept is to be swept again. */
 void sweep_abandon(struct scoreboard *board, int pid);

@@ -11,6 +11,7 @@
 
 #include "api/app.h"
 #include "api/audit.h"
+#include "api/throttle.h"
 #include "auth/password.h"
 #include "auth/secret.h"
 #include "base/clock.h"
@@ -198,17 +199,28 @@ account_login_or_reply(struct http_request *req, const char *login,
     struct account_tokens *tokens)
 {
 	struct candidate candidate;
+	struct throttle try;
 	enum err err;
 
 	err = find(req, login, &candidate);
 	if (err != OK)
 		return account_db_reply(req, err);
+	err = throttle_or_reply(req, candidate.known ? candidate.id : login,
+	    &try);
+	if (err != OK)
+		return err;
 	err = password_verify(password->text, password->len,
 	    candidate.known ? candidate.hash : NULL);
 	if (err == OK && candidate.disabled)
 		err = ERR_AUTH;
 	if (err == OK)
 		err = log_in(req, &candidate, out, tokens);
+	if (err == OK)
+		throttle_passed(req, &try);
+	else if (err == ERR_AUTH)
+		throttle_failed(req, &try);
+	else
+		throttle_undo(req, &try);
 	if (err == ERR_AUTH)
 		return reply_not_known(req,
 		    candidate.known ? candidate.id : NULL);

@@ -8,6 +8,7 @@
 #include "api/account_login.h"
 #include "api/app.h"
 #include "api/audit.h"
+#include "api/throttle.h"
 #include "auth/password.h"
 #include "base/codec.h"
 #include "base/rand.h"
@@ -339,6 +340,27 @@ reply_wrong_password(struct http_request *req,
 	return ERR_INPUT;
 }
 
+/* ERR_LIMIT: the client was answered. */
+static enum err
+try_current(struct http_request *req, const struct account_change *change,
+    char version[NUMBER_SIZE])
+{
+	struct throttle try;
+	enum err err;
+
+	err = throttle_or_reply(req, req->who.user_text, &try);
+	if (err != OK)
+		return ERR_LIMIT;
+	err = verify_current(req, change, version);
+	if (err == OK)
+		throttle_passed(req, &try);
+	else if (err == ERR_INPUT)
+		throttle_failed(req, &try);
+	else
+		throttle_undo(req, &try);
+	return err;
+}
+
 /* The new hash, when there is to be one: slow, so before the transaction. */
 static enum err
 prepare_password(struct http_request *req, const struct account_change *change,
@@ -348,7 +370,7 @@ prepare_password(struct http_request *req, const struct account_change *change,
 
 	if (change->password.text == NULL)
 		return OK;
-	err = verify_current(req, change, version);
+	err = try_current(req, change, version);
 	if (err != OK)
 		return err;
 	return password_hash(change->password.text, change->password.len, hash);
@@ -369,6 +391,8 @@ account_change_or_reply(struct http_request *req,
 	err = prepare_password(req, change, hash, version);
 	if (err == ERR_INPUT)
 		return reply_wrong_password(req, change);
+	if (err == ERR_LIMIT)
+		return err;
 	if (err == OK)
 		err = db_begin(req->db);
 	if (err != OK)

@@ -14,10 +14,10 @@
 #include "db/db.h"
 #include "http/problem.h"
 #include "http/response.h"
-#include "json/read.h"
 #include "llm/price.h"
+#include "json/read.h"
 
-#define MINUTE_MS 60000
+#define MINUTE_MS   60000
 #define MONTH_MS    (32 * 24 * 3600 * (int64_t)1000)
 #define COMPARE_MS  60000 /* with the tables, a subject with a budget */
 #define READING_MS  5000  /* for the thread that reads what was spent */
@@ -29,7 +29,7 @@
 
 /* What a call has reserved of a subject (a user, or a key). */
 struct share {
-	char calls[NAME_SIZE];  /* "" where there is no such limit */
+	char calls[NAME_SIZE]; /* "" where there is no such limit */
 	char tokens[NAME_SIZE];
 	char budget[NAME_SIZE];
 	struct limit_state window; /* that the tokens were taken from */
@@ -90,7 +90,10 @@ seconds_left_of_month(void)
 
 	if (gmtime_r(&now, &date) == NULL)
 		return 3600;
-	return (31 - date.tm_mday) * 86400 + 3600;
+	date.tm_mon++;
+	date.tm_mday = 1;
+	date.tm_hour = date.tm_min = date.tm_sec = 0;
+	return (int)(timegm(&date) - now);
 }
 
 /* --- requests --------------------------------------------------------- */
@@ -116,7 +119,7 @@ reply_limited(struct http_request *req, const char *code, int retry_after,
 				     .detail = detail });
 }
 
-struct taken { /* a request, from one window */
+struct taken {                /* a request, from one window */
 	char name[NAME_SIZE]; /* "" where there is no such limit */
 	struct limit_state state;
 };
@@ -184,8 +187,8 @@ admit_request_or_reply(struct http_request *req)
 /* --- what was spent --------------------------------------------------- */
 
 static enum err
-read_spent(struct http_request *req, const struct rule *rule,
-    const char *start, int64_t *out)
+read_spent(struct http_request *req, const struct rule *rule, const char *start,
+    int64_t *out)
 {
 	char user[UUID_TEXT_SIZE];
 	char key[UUID_TEXT_SIZE];
@@ -270,8 +273,8 @@ know_spent(struct http_request *req, const struct rule *rule,
 			(void)nanosleep(&pause, NULL); /* signals are blocked */
 			continue;
 		}
-		err = is_known(limits, budget) ? OK
-					       : compare(req, rule, budget);
+		err =
+		    is_known(limits, budget) ? OK : compare(req, rule, budget);
 		limit_forget(limits, budget->reading);
 		return err;
 	}
@@ -288,10 +291,11 @@ read_size(const struct call *call, struct size *out)
 	struct arena *arena = arena_new(); /* a parsed body is large */
 	const struct jsonr *body = NULL;
 
-	*out = (struct size){ .prompt = price_estimate_tokens(
-				  call->request_json, call->request_len),
-		.ceiling = -1,
-		.choices = 1 };
+	*out =
+	    (struct size){ .prompt = price_estimate_tokens(call->request_json,
+			       call->request_len),
+		    .ceiling = -1,
+		    .choices = 1 };
 	if (arena != NULL && call_request(call, arena, &body) == OK) {
 		(void)!jsonr_int(jsonr_get(body, "n"), 1, CHOICES_MAX,
 		    &out->choices);
@@ -309,7 +313,8 @@ static int64_t
 most_cost(const struct call *call, const struct size *size)
 {
 	const struct call_usage usage = { .prompt = size->prompt,
-		.completion = size->choices *
+		.completion =
+		    size->choices *
 		    (size->ceiling < 0 ? ADMIT_ANSWER_TOKENS : size->ceiling),
 		.cached = 0 };
 
@@ -352,7 +357,8 @@ settle(struct call *call)
 {
 	struct admission *admission = call->settle_data;
 	struct limits *limits = admission->app->limits;
-	int64_t used = (call->usage.prompt > 0 ? call->usage.prompt : 0) +
+	int64_t used =
+	    (call->usage.prompt > 0 ? call->usage.prompt : 0) +
 	    (call->usage.completion > 0 ? call->usage.completion : 0);
 
 	for (size_t i = 0; i < admission->count; i++) {
@@ -381,11 +387,10 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 	if (rule->calls < 0)
 		return OK;
 	name_of(name, "calls", rule, "");
-	err = limit_hold(req->app->limits,
-	    &(struct limit_hold){ .name = name,
-		.owner = req->app->slot,
-		.amount = 1,
-		.max = rule->calls });
+	err = limit_hold(req->app->limits, &(struct limit_hold){ .name = name,
+					       .owner = req->app->slot,
+					       .amount = 1,
+					       .max = rule->calls });
 	if (err == OK)
 		memcpy(share->calls, name, NAME_SIZE);
 	else if (err == ERR_LIMIT)
@@ -426,9 +431,8 @@ static void
 reply_unknown(struct http_request *req, const char *detail)
 {
 	(void)problem_send(req,
-	    &(struct problem){ .err = ERR_BUSY,
-		.code = "spend_unknown",
-		.detail = detail });
+	    &(struct problem){
+		.err = ERR_BUSY, .code = "spend_unknown", .detail = detail });
 }
 
 static enum err

@@ -7,16 +7,18 @@
 
 #include "api/admit.h"
 #include "api/app.h"
+#include "api/idempotency.h"
 #include "api/pool.h"
 #include "api/routes.h"
 #include "http/problem.h"
 #include "http/response.h"
 
-#define CORS_HEADERS \
+#define CORS_HEADERS                                              \
 	"Authorization, Content-Type, X-Api-Key, Cache-Control, " \
 	"X-Request-Id, Idempotency-Key"
-#define CORS_EXPOSED \
+#define CORS_EXPOSED                                              \
 	"X-Request-Id, X-Call-Id, X-Durable, Link, Retry-After, " \
+	"Idempotency-Replayed, "                                  \
 	"RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 #define PREFLIGHT_AGE_S "600"
 
@@ -63,8 +65,7 @@ preflight(struct http_request *req, const char *allow, bool allowed)
 		response_header(req, "Access-Control-Allow-Methods", allow);
 		response_header(req, "Access-Control-Allow-Headers",
 		    CORS_HEADERS);
-		response_header(req, "Access-Control-Max-Age",
-		    PREFLIGHT_AGE_S);
+		response_header(req, "Access-Control-Max-Age", PREFLIGHT_AGE_S);
 	}
 	return response_empty(req, 204);
 }
@@ -72,8 +73,8 @@ preflight(struct http_request *req, const char *allow, bool allowed)
 static size_t
 body_ceiling(const struct config *config, const struct route *route)
 {
-	return route->body_max == BODY_CONFIG ? (size_t)config->body_max :
-						route->body_max;
+	return route->body_max == BODY_CONFIG ? (size_t)config->body_max
+					      : route->body_max;
 }
 
 size_t
@@ -158,8 +159,8 @@ check_who_or_reply(struct http_request *req)
 	if (role_fits(req))
 		return OK;
 	(void)problem_reply(req, ERR_FORBIDDEN,
-	    role == ROLE_ADMIN ? "only for administrators" :
-				 "this needs an access token, not an API key");
+	    role == ROLE_ADMIN ? "only for administrators"
+			       : "this needs an access token, not an API key");
 	return ERR_FORBIDDEN;
 }
 
@@ -194,6 +195,13 @@ run(struct http_request *req)
 	    "too many requests of this kind are waiting");
 }
 
+bool
+dispatch_known_or_reply(struct http_request *req)
+{
+	return admit_request_or_reply(req) == OK &&
+	       idempotency_passes_or_reply(req);
+}
+
 enum handled
 dispatch(struct http_request *req)
 {
@@ -221,7 +229,7 @@ dispatch(struct http_request *req)
 	if (check_body_or_reply(req) != OK || check_who_or_reply(req) != OK)
 		return ANSWERED;
 	if (req->who.credential != CREDENTIAL_NONE &&
-	    admit_request_or_reply(req) != OK)
+	    !dispatch_known_or_reply(req))
 		return ANSWERED;
 	return run(req);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/app.h"
+#include "api/dispatch.h"
 #include "api/logfields.h"
 #include "http/body.h"
 #include "http/problem.h"
@@ -49,6 +50,8 @@ who_or_reply(struct http_request *req, const struct jsonr *body)
 		    "a valid API key is needed, in a header or as api_key");
 	else if (err != OK)
 		(void)problem_of(req, err);
+	else if (!dispatch_known_or_reply(req))
+		err = ERR_LIMIT;
 	return err;
 }
 

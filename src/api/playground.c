@@ -438,7 +438,7 @@ store(struct http_request *req, struct ask *ask)
 }
 
 static enum handled
-start(struct http_request *req, struct ask *ask)
+start(struct http_request *req, struct ask *ask, struct limit_state *taken)
 {
 	struct run_opener *opener =
 	    run_opener_new(req->app->relay, ask->run, ask->calls);
@@ -449,6 +449,7 @@ start(struct http_request *req, struct ask *ask)
 		return PARKED;
 	}
 	run_opener_free(opener);
+	give(req, ask->count, taken);
 	if (db_query(req->db, DB_PLAYGROUND_FAIL, args, NULL) != OK)
 		(void)request_fail(req, ERR_BUSY, "playground: %s",
 		    db_fault(req->db)->sqlstate);
@@ -486,12 +487,15 @@ playground_stream(struct http_request *req)
 		return ANSWERED;
 	}
 	err = take(req, ask.count, &state);
+	if (err == OK) {
+		err = store(req, &ask);
+		if (err != OK)
+			give(req, ask.count, &state);
+	}
 	if (state.limit > 0)
 		tell_limit(req, &state);
 	if (err == OK)
-		err = store(req, &ask);
-	if (err == OK)
-		return start(req, &ask);
+		return start(req, &ask, &state);
 	drop_calls(&ask);
 	return err == ERR_LIMIT ? reply_limited(req, &state) : refuse(req, err);
 }

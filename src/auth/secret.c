@@ -154,12 +154,18 @@ secret_password_make(char out[SECRET_PASSWORD_SIZE])
 }
 
 void
-secret_hash(const char *secret, char out[SECRET_HASH_SIZE])
+secret_hash_bytes(const void *data, size_t len, char out[SECRET_HASH_SIZE])
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 
-	SHA256((const unsigned char *)secret, strlen(secret), digest);
+	SHA256(data, len, digest);
 	codec_hex(digest, sizeof(digest), out);
+}
+
+void
+secret_hash(const char *secret, char out[SECRET_HASH_SIZE])
+{
+	secret_hash_bytes(secret, strlen(secret), out);
 }
 
 bool

@@ -70,6 +70,11 @@ const struct config_option config_options[] = {
 	    TEXT_MAX, "the secret before this one, still accepted"),
 	OPT("LOCK_TIMEOUT", DURATION, lock_ms, "2s", 0, 1, HOUR,
 	    "longest wait for a lock of PostgreSQL"),
+	OPT("LOGIN_FAILURES_MAX", INT, login_failures, "10", 0, 1, COUNT_MAX,
+	    "wrong passwords of an account from an address in LOGIN_WINDOW; "
+	    "ten times as many from an address"),
+	OPT("LOGIN_WINDOW", DURATION, login_window_ms, "15m", 0, SECOND, DAY,
+	    "what LOGIN_FAILURES_MAX counts in"),
 	OPT("LOG_LEVEL", LEVEL, log_level, "info", 0, 0, 0,
 	    "error, warn, info or debug"),
 	OPT("OPENAI_API_KEY", STRING, openai_api_key, "", SECRET, 0, TEXT_MAX,

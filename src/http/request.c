@@ -287,6 +287,11 @@ log_request(const struct http_request *req)
 void
 request_finish(struct http_request *req)
 {
+	bool (*before)(struct http_request *, void *) = req->before_send;
+
+	req->before_send = NULL;
+	if (before != NULL && before(req, req->before_send_arg))
+		return;
 	if (!req->streaming && response_send(req) != OK)
 		req->gone = true;
 	log_request(req);

@@ -283,6 +283,9 @@ stream_begin(struct http_request *req, int status, const char *content_type)
 	header_default(req, "Cache-Control", "no-store");
 	header_default(req, "X-Accel-Buffering", "no");
 	add_common(req);
+	if (req->copy != NULL)
+		buf_add(&req->copy->headers, buf_str(&req->out_headers),
+		    req->out_headers.len);
 	status_line = close_head(req);
 	if (status_line == NULL) {
 		buf_reset(&req->out_headers);
@@ -305,6 +308,8 @@ stream_write(struct http_request *req, const void *data, size_t len)
 		return ERR_GONE;
 	if (req->head)
 		return OK;
+	if (req->copy != NULL)
+		buf_add(&req->copy->body, data, len);
 	err = put(req, data, len);
 	if (err == OK && req->transport->flush(req) != OK)
 		req->gone = true;

@@ -24,6 +24,7 @@
 #define HOUR_US       3600000000LL
 #define EXPIRE_ROUNDS 100 /* an hour; 10,000 rows each */
 #define DAYS_SIZE     24
+#define IDEMPOTENCY_DAYS 1
 
 struct keeper {
 	const struct config *config;
@@ -206,6 +207,7 @@ do_chores(struct keeper *keeper)
 	expire(keeper, DB_MAINTENANCE_RETENTION,
 	    keeper->config->retention_days);
 	expire(keeper, DB_MAINTENANCE_CONTENT, keeper->config->content_days);
+	expire(keeper, DB_MAINTENANCE_IDEMPOTENCY, IDEMPOTENCY_DAYS);
 }
 
 static void

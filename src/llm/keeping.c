@@ -132,14 +132,14 @@ add_orphan(struct keeping *keeping)
 	keeping->relay->orphans = keeping;
 }
 
+/* Its place among the calls in hand stays: a sweep finds the call there once
+ * this process has ended, and logs it with what it has of its text. */
 static void
 give_up(struct keeping *keeping)
 {
-	log_error("the record of call %s is lost: neither PostgreSQL nor the "
-		  "spool takes it",
+	log_error("the record of call %s has no place: neither PostgreSQL nor "
+		  "the spool takes it",
 	    keeping->call);
-	if (keeping->slot != NULL)
-		inflight_leave(keeping->relay->inflight, keeping->slot);
 	relay_leave(keeping->relay);
 	keeping_free(keeping);
 }
@@ -158,10 +158,9 @@ orphan(struct progress *progress)
 			keeping->copy = NULL;
 		if (progress->phase == PHASE_OVER)
 			add_orphan(keeping);
-	} else if (progress->slot != NULL) {
-		log_error("call %s: no memory for its record",
+	} else {
+		log_error("call %s: no memory for its record", /* a sweep's */
 		    progress->call->id_text);
-		inflight_leave(progress->relay->inflight, progress->slot);
 	}
 	progress->slot = NULL;
 	progress_settle(progress, DURABLE_NONE);

@@ -204,6 +204,10 @@ progress_resume(struct progress *progress)
 	progress->paused = false;
 	progress->heard_us = clock_mono_us();
 	transfer_resume(progress->transfer);
+	/* What libcurl had kept was taken at once, and what was wrong with it
+	 * ends no transfer: libcurl only says so to whoever resumed. */
+	if (progress->call->error_code != NULL)
+		on_done(progress, TRANSFER_STOPPED, "");
 }
 
 static void

@@ -322,6 +322,10 @@ set_policy(CURL *easy, const struct transfer_spec *spec)
 	bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* Without this the end of a transfer whose name is being resolved
+	 * waits for getaddrinfo(), and with it every other stream.  The thread
+	 * that resolves frees itself. */
+	bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_AGE_S);
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,

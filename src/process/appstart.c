@@ -8,6 +8,7 @@
 
 #include "api/after.h"
 #include "api/dispatch.h"
+#include "api/idempotency.h"
 #include "api/pool.h"
 #include "api/rules.h"
 #include "base/log.h"
@@ -59,6 +60,9 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	    dispatch_handler, &app->export_pool);
 	if (err != OK)
 		return err;
+	err = idempotency_start(config, &app->idempotency);
+	if (err != OK)
+		return err;
 	return after_start(config, app->relay, &app->after);
 }
 
@@ -96,6 +100,7 @@ app_stop(struct app *app, int64_t deadline_us)
 	pool_stop(app->hash_pool);
 	relay_free(app->relay);
 	journal_stop(app->journal);
+	pool_stop(app->idempotency); /* all of them end requests */
 	auth_cache_stop(app->auth.cache);
 	catalog_stop(app->catalog);
 	rules_free(app->rules);

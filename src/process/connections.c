@@ -205,16 +205,17 @@ connections_claim(struct connections *set, struct link *link, uint32_t events)
 	(void)events; /* hang-ups are found by reading */
 	pthread_mutex_lock(&set->lock);
 	claimed = link->state == LINK_IDLE;
-	if (claimed)
+	if (claimed) {
 		link->state = LINK_BUSY;
+		atomic_fetch_add(&set->busy, 1); /* a drain counts on it */
+	}
 	draining = set->draining;
 	pthread_mutex_unlock(&set->lock);
-	if (!claimed)
+	if (claimed && draining && send_away(set, link)) {
+		atomic_fetch_sub(&set->busy, 1);
 		return false;
-	if (draining && send_away(set, link))
-		return false;
-	atomic_fetch_add(&set->busy, 1);
-	return true;
+	}
+	return claimed;
 }
 
 enum err

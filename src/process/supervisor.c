@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -45,7 +47,9 @@ struct supervisor {
 	struct config *config_old; /* of workers that still drain */
 	struct scoreboard *board;
 	struct child children[SCOREBOARD_SLOTS];
+	char *socket; /* path of listen_fd, whatever a reload says */
 	int listen_fd;
+	int lock_fd; /* of SPOOL_DIR; the workers have it too */
 	int handover[2];
 	int generation;
 	bool stopping;
@@ -308,8 +312,9 @@ reload_undo(struct supervisor *sup)
 	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
 		struct child *child = &sup->children[i];
 
+		/* what they have taken already is handed back */
 		if (child->pid != 0 && child->generation == sup->generation)
-			ask_to_end(sup, i, SIGTERM);
+			ask_to_end(sup, i, SIGUSR2);
 		else if (child->pid != 0)
 			child->generation = sup->generation + 1;
 	}
@@ -411,13 +416,42 @@ raise_descriptor_limit(const struct config *config)
 		log_warn_errno("RLIMIT_NOFILE");
 }
 
+/*
+ * The calls in hand of a living minuted are not to be swept by another one.
+ * The lock ends with the last process that has the descriptor.
+ */
+static enum err
+lock_spool(struct supervisor *sup)
+{
+	const char *dir = sup->config->spool_dir;
+
+	sup->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (sup->lock_fd < 0) {
+		log_warn_errno("SPOOL_DIR: cannot open %s", dir);
+		return ERR_SYSTEM;
+	}
+	if (flock(sup->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		log_error("SPOOL_DIR: %s is in use by another minuted: two "
+			  "instances need two SPOOL_DIR",
+		    dir);
+		return ERR_CONFLICT;
+	}
+	return OK;
+}
+
 static enum err
 open_all(struct supervisor *sup)
 {
 	const struct config *config = sup->config;
 	enum err err;
 
-	err = listener_open(config->socket, config->socket_group,
+	err = lock_spool(sup);
+	if (err != OK)
+		return err;
+	sup->socket = strdup(config->socket);
+	if (sup->socket == NULL)
+		return ERR_MEMORY;
+	err = listener_open(sup->socket, config->socket_group,
 	    &sup->listen_fd);
 	if (err != OK)
 		return err;
@@ -441,6 +475,9 @@ close_all(struct supervisor *sup)
 {
 	if (sup->listen_fd >= 0)
 		(void)close(sup->listen_fd); /* the process ends */
+	if (sup->lock_fd >= 0)
+		(void)close(sup->lock_fd); /* only read */
+	free(sup->socket);
 	scoreboard_unmap(sup->board);
 	config_free(sup->config_old);
 	config_free(sup->config);
@@ -449,7 +486,9 @@ close_all(struct supervisor *sup)
 int
 supervisor_run(struct config *config)
 {
-	struct supervisor sup = { .config = config, .listen_fd = -1 };
+	struct supervisor sup = { .config = config,
+		.listen_fd = -1,
+		.lock_fd = -1 };
 	sigset_t signals;
 
 	log_setup((enum log_level)config->log_level, "supervisor");
@@ -462,7 +501,7 @@ supervisor_run(struct config *config)
 	log_info("minuted serves %s", config->socket);
 	fill_up(&sup);
 	supervise(&sup, &signals);
-	(void)unlink(config->socket); /* nobody serves it any more */
+	(void)unlink(sup.socket); /* nobody serves it any more */
 	log_info("minuted has ended");
 	close_all(&sup);
 	return sup.exit_code;

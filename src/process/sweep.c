@@ -4,13 +4,15 @@
 #include "process/sweep.h"
 
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
-
 
 struct sweep {
 	struct journal *journal;
+	struct scoreboard_row *own; /* of the worker that sweeps */
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t settled;
 	size_t waiting; /* submitted, not durable yet */
@@ -31,6 +33,41 @@ record_done(struct record *record, enum durable how)
 	pthread_mutex_unlock(&sweep->lock);
 }
 
+/* The journal may take its time: whoever waits for it does not hang. */
+static void
+wait_until_settled(struct sweep *sweep)
+{
+	struct timespec until;
+
+	pthread_mutex_lock(&sweep->lock);
+	while (sweep->waiting > 0) {
+		atomic_store(&sweep->own->heartbeat_us,
+		    (unsigned long long)clock_mono_us());
+		(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+		until.tv_sec++;
+		(void)pthread_cond_clockwait(&sweep->settled, &sweep->lock,
+		    CLOCK_MONOTONIC, &until); /* late or early: again */
+	}
+	pthread_mutex_unlock(&sweep->lock);
+}
+
+static enum err
+submit(struct sweep *sweep, struct record *record)
+{
+	enum err err;
+
+	pthread_mutex_lock(&sweep->lock);
+	sweep->waiting++;
+	pthread_mutex_unlock(&sweep->lock);
+	err = journal_submit(sweep->journal, record);
+	if (err == OK)
+		return OK;
+	pthread_mutex_lock(&sweep->lock);
+	sweep->waiting--;
+	pthread_mutex_unlock(&sweep->lock);
+	return err;
+}
+
 static void
 write_end(void *arg, const struct call_row *row)
 {
@@ -42,34 +79,27 @@ write_end(void *arg, const struct call_row *row)
 	if (err == OK) {
 		record->done = record_done;
 		record->arg = sweep;
-		pthread_mutex_lock(&sweep->lock);
-		sweep->waiting++;
-		pthread_mutex_unlock(&sweep->lock);
-		err = journal_submit(sweep->journal, record);
+		err = submit(sweep, record);
+	}
+	if (err == ERR_BUSY) {
+		/* more calls than the queue holds: when it is empty again */
+		wait_until_settled(sweep);
+		err = submit(sweep, record);
 	}
 	if (err == OK)
 		return;
 	pthread_mutex_lock(&sweep->lock);
-	if (record != NULL)
-		sweep->waiting--;
 	sweep->failed++;
 	pthread_mutex_unlock(&sweep->lock);
 	record_free(record);
 }
 
 static void
-wait_until_settled(struct sweep *sweep)
-{
-	pthread_mutex_lock(&sweep->lock);
-	while (sweep->waiting > 0)
-		pthread_cond_wait(&sweep->settled, &sweep->lock);
-	pthread_mutex_unlock(&sweep->lock);
-}
-
-static void
-sweep_slot(struct scoreboard *board, int slot, struct journal *journal)
+sweep_slot(struct scoreboard *board, int slot, int own_slot,
+    struct journal *journal)
 {
 	struct sweep sweep = { .journal = journal,
+		.own = &board->rows[own_slot],
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.settled = PTHREAD_COND_INITIALIZER };
 
@@ -83,27 +113,42 @@ sweep_slot(struct scoreboard *board, int slot, struct journal *journal)
 		return;
 	}
 	inflight_clear(board->inflight[slot]);
-	atomic_store(&board->rows[slot].swept_by, 0);
 	if (sweep.count > 0)
 		log_info("%zu calls of a dead worker are marked interrupted",
 		    sweep.count);
 	atomic_store(&board->rows[slot].state, WORKER_NONE);
 }
 
+/*
+ * swept_by is the claim, taken before the state moves and given up after it,
+ * so that there is no moment at which two sweep a slot: the second would clear
+ * the calls of the worker that has it by then.
+ */
+static bool
+claim(struct scoreboard_row *row)
+{
+	int nobody = 0;
+
+	if (atomic_load(&row->state) != WORKER_DEAD ||
+	    !atomic_compare_exchange_strong(&row->swept_by, &nobody,
+		(int)getpid()))
+		return false;
+	if (atomic_load(&row->state) == WORKER_DEAD) {
+		atomic_store(&row->state, WORKER_SWEEPING);
+		return true;
+	}
+	atomic_store(&row->swept_by, 0); /* somebody has just done it */
+	return false;
+}
+
 void
-sweep_dead(struct scoreboard *board, struct journal *journal)
+sweep_dead(struct scoreboard *board, int own_slot, struct journal *journal)
 {
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
-		struct scoreboard_row *row = &board->rows[slot];
-		int expected = WORKER_DEAD;
-
-		if (atomic_load(&row->state) != WORKER_DEAD)
+		if (!claim(&board->rows[slot]))
 			continue;
-		if (!atomic_compare_exchange_strong(&row->state, &expected,
-			WORKER_SWEEPING))
-			continue;
-		atomic_store(&row->swept_by, (int)getpid());
-		sweep_slot(board, slot, journal);
+		sweep_slot(board, slot, own_slot, journal);
+		atomic_store(&board->rows[slot].swept_by, 0);
 		return;
 	}
 }
@@ -114,14 +159,10 @@ sweep_abandon(struct scoreboard *board, int pid)
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
 		struct scoreboard_row *row = &board->rows[slot];
 
-		int by = atomic_load(&row->swept_by);
-
-		/* 0: it died, or is, between claiming the slot and saying so;
-		 * sweeping twice writes the same records, which is harmless */
-		if (atomic_load(&row->state) == WORKER_SWEEPING &&
-		    (by == pid || by == 0)) {
-			atomic_store(&row->swept_by, 0);
+		if (atomic_load(&row->swept_by) != pid)
+			continue;
+		if (atomic_load(&row->state) == WORKER_SWEEPING)
 			atomic_store(&row->state, WORKER_DEAD);
-		}
+		atomic_store(&row->swept_by, 0);
 	}
 }

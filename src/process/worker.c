@@ -4,6 +4,7 @@
 #include "process/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,6 +33,7 @@
 #define PAUSE_MS 5       /* before the socket is looked at again */
 #define BALANCE_SLACK 8  /* connections above the least loaded worker */
 #define DRAIN_POLL_MS 5
+#define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
 struct worker {
 	const struct worker_seat *seat;
@@ -87,13 +89,33 @@ pause_listening(struct worker *worker)
 }
 
 static bool
+is_full(const struct worker *worker)
+{
+	return (int64_t)connections_open(worker->connections) >=
+	    worker->app.config->connections_max;
+}
+
+static bool
 has_its_share(const struct worker *worker)
 {
 	int open = (int)connections_open(worker->connections);
 	int least = scoreboard_least(worker->seat->board);
 
-	return open >= least + BALANCE_SLACK + least / 8 ||
-	    open >= worker->app.config->connections_max;
+	return open >= least + BALANCE_SLACK + least / 8 || is_full(worker);
+}
+
+/*
+ * EPOLLEXCLUSIVE tells one worker of a connection.  When that one takes the
+ * socket out of its epoll before it has accepted, nobody is told again until
+ * the next connection comes: whoever lets go of the socket looks again.
+ */
+static bool
+somebody_waits(const struct worker *worker)
+{
+	struct pollfd listener = { .fd = worker->seat->listen_fd,
+		.events = POLLIN };
+
+	return poll(&listener, 1, 0) > 0;
 }
 
 static void
@@ -102,7 +124,8 @@ resume_listening(struct worker *worker)
 	uint64_t expirations;
 
 	(void)!read(worker->pause_fd, &expirations, sizeof(expirations));
-	if (has_its_share(worker)) {
+	if (is_full(worker) ||
+	    (has_its_share(worker) && !somebody_waits(worker))) {
 		pause_listening(worker);
 		return;
 	}
@@ -122,15 +145,24 @@ count_connections(struct worker *worker)
 	    (int)connections_open(worker->connections));
 }
 
-static void
-accept_connection(struct worker *worker)
+/* False: see errno. */
+static bool
+accept_one(struct worker *worker)
 {
 	int fd = accept4(worker->seat->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd >= 0) {
-		if (connections_add(worker->connections, fd) != OK)
-			log_warn("a connection could not be kept");
-		count_connections(worker);
+	if (fd < 0)
+		return false;
+	if (connections_add(worker->connections, fd) != OK)
+		log_warn("a connection could not be kept");
+	count_connections(worker);
+	return true;
+}
+
+static void
+accept_connection(struct worker *worker)
+{
+	if (accept_one(worker)) {
 		if (has_its_share(worker))
 			pause_listening(worker);
 		return;
@@ -141,16 +173,17 @@ accept_connection(struct worker *worker)
 	pause_listening(worker); /* out of descriptors: others may free some */
 }
 
-static void
+static bool
 take_handed_over(struct worker *worker)
 {
 	int fd;
 
 	if (listener_receive_fd(worker->seat->handover[1], &fd) != OK)
-		return;
+		return false;
 	if (connections_add(worker->connections, fd) != OK)
 		log_warn("a connection could not be kept");
 	count_connections(worker);
+	return true;
 }
 
 static void
@@ -184,7 +217,7 @@ request_loop(struct worker *worker, struct db *db)
 		if (event.data.ptr == &worker->listening)
 			accept_connection(worker);
 		else if (event.data.ptr == &worker->seat)
-			take_handed_over(worker);
+			(void)take_handed_over(worker); /* or another did */
 		else if (event.data.ptr == &worker->pause_fd)
 			resume_listening(worker);
 		else
@@ -295,7 +328,8 @@ tick(struct worker *worker, struct db *db)
 	    (unsigned long long)clock_mono_us());
 	publish(worker);
 	check_schema(worker, db);
-	sweep_dead(worker->seat->board, worker->app.journal);
+	sweep_dead(worker->seat->board, worker->seat->slot,
+	    worker->app.journal);
 }
 
 /* Runs until a signal asks to end; returns it, 0 when the schema is wrong. */
@@ -333,6 +367,11 @@ stop_listening(struct worker *worker)
 	pause_listening(worker);
 	(void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL,
 	    worker->seat->handover[1], NULL); /* may be out already */
+	/* what only this worker was told of: see somebody_waits() */
+	for (int i = 0; i < WAITING_MAX && accept_one(worker); i++)
+		continue;
+	for (int i = 0; i < WAITING_MAX && take_handed_over(worker); i++)
+		continue;
 	atomic_store(&worker->row->state, WORKER_DRAINING);
 }
 
@@ -360,7 +399,9 @@ drain(struct worker *worker, bool hand_over)
 		relay_stats(worker->app.relay, &relay);
 		atomic_store(&worker->row->heartbeat_us,
 		    (unsigned long long)clock_mono_us());
-	} while ((connections_busy(worker->connections) > 0 || relay.open > 0) &&
+		/* the idle ones too: each is handed over or closed */
+	} while ((connections_open(worker->connections) > 0 ||
+		     relay.open > 0) &&
 	    clock_mono_us() < deadline);
 	relay_drain(worker->app.relay, deadline);
 	publish(worker);

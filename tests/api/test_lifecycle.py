@@ -172,6 +172,34 @@ def test_a_reload_with_bad_settings_keeps_the_old(make_instance):
     assert instance.http.get("/health").status == 200
 
 
+def test_the_socket_is_removed_at_the_end_also_after_a_reload(make_instance):
+    instance = make_instance()
+    path = instance.settings["SOCKET"]
+    for _ in range(2):
+        old = set(instance.workers())
+        instance.reload()
+        wait_until(lambda: not old & set(instance.workers()))
+        wait_until(lambda: "reload done" in instance.log())
+    time.sleep(0.3)
+    instance.process.terminate()
+    assert instance.process.wait(10) == 0
+    assert not os.path.exists(path)
+
+
+def test_two_instances_do_not_share_a_spool(make_instance):
+    instance = make_instance()
+    socket = instance.settings["SOCKET"]
+    instance.settings["SOCKET"] = f"{socket}.2"
+    instance.write_settings()
+    got = instance.command("serve")
+    instance.settings["SOCKET"] = socket
+    instance.write_settings()
+    assert got.returncode == 1
+    assert "SPOOL_DIR" in got.stderr and "two instances need two SPOOL_DIR" in got.stderr
+    assert not os.path.exists(f"{socket}.2")
+    assert instance.user().chat().status == 200
+
+
 def test_a_stream_outlives_the_reload(make_instance):
     instance = make_instance()
     user = instance.user()

@@ -71,6 +71,17 @@ def test_streams_are_documented_as_streams(routes):
         assert streams == row["streams"], row
 
 
+def test_what_is_safe_to_send_again_says_so(routes):
+    """Every POST that somebody known makes; but no password is kept."""
+    key = {"$ref": "#/components/parameters/IdempotencyKey"}
+    for row in routes:
+        operation = validate.document()["paths"][template(row["path"])][row["method"].lower()]
+        wanted = (row["method"] == "POST" and row["role"] != "public"
+                  and row["path"] != "/auth/password")
+        assert (key in operation.get("parameters", [])) == wanted, row
+        assert "409" in operation["responses"] or not wanted, row
+
+
 def test_parameters_of_the_path_are_declared():
     for path, method, item, operation in operations():
         declared = {
@@ -184,6 +195,7 @@ def test_the_page_may_load_files_of_this_host_only(instance, path):
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy and "http" not in policy
     assert not re.search(r"<script(?![^>]* src=)|<style|javascript:|//", got.text)
+    assert 'href="/openapi.json"' in got.text  # all there is without its script
 
 
 def test_other_answers_may_load_nothing(instance):

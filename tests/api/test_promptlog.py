@@ -238,6 +238,28 @@ def test_totals_cover_every_record_and_pages_go_on(instance, make_instance):
     assert dashboard(user, PAGES[1], Status="failed")["Total_Input_Tokens"] == 10
 
 
+def test_tokens_of_a_call_that_was_left_count_as_failed(instance):
+    user = instance.user()
+    with user.chat_stream("chunks=50 delay=0.1") as stream:
+        next(stream.events())
+        at = stream.headers["X-Call-Id"]
+    call = wait_until(lambda: (c := user.get("/v1/calls/" + at).json()).get("status") == "cancelled" and c)
+    spent = call["usage"]["prompt_tokens"]
+    assert spent > 0 and ask(user).status == 201
+    for _ in range(2):  # as it comes, and folded into hours
+        assert dashboard(user, PAGES[1], Status="failed")["Total_Input_Tokens"] == spent
+        assert dashboard(user, PAGES[1], Status="successful")["Total_Input_Tokens"] == 11
+        assert dashboard(user, PAGES[1])["Total_Input_Tokens"] == spent + 11
+        instance.psql("update minuted.usage_deltas set hour = hour - interval '2 hours'"
+                      f" where user_id = '{user.id}'")
+        instance.psql("update minuted.calls set started_at = started_at - interval '2 hours',"
+                      " id = overlay(minuted.uuid_floor(started_at - interval '2 hours')::text"
+                      " placing right(id::text, 20) from 17)::uuid"
+                      f" where user_id = '{user.id}'")
+        add_call(instance, user, "now() - interval '9 hours'", 0)
+        instance.psql("select minuted.usage_fold()")
+
+
 def test_what_retention_removed_is_not_in_the_totals(instance):
     user = instance.user()
     add_call(instance, user, "now() - interval '40 days'", 1000)

@@ -245,5 +245,3 @@ def segment_record(kind, each, line):
 def segments(instance):
     return sorted(pathlib.Path(instance.settings["SPOOL_DIR"]).glob("*/*.spool"))
 
-
-__all__ = ["BINARY", "ROOT"]

@@ -123,6 +123,7 @@ class Instance:
             "DATABASE_OWNER_URL": postgres.url("minuted_owner", self.database),
             "WORKERS": 2,
             "ECHO_PACE": "1ms",
+            "LOGIN_FAILURES_MAX": 1000,
             "CORS_ORIGIN": "https://app.example.org",
         }
         if provider:

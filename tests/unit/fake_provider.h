@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@ struct fake {
 struct fake_peer {
 	struct fake *fake;
 	int fd;
+	int served;
 };
 
 #define FAKE_SSE                                                 \
@@ -202,7 +204,7 @@ fake_stream(struct fake *fake, int fd, const char *path)
 static inline bool
 fake_whole(struct fake *fake, int fd, const char *path)
 {
-	if (fake_is(path, "json"))
+	if (fake_is(path, "json") || fake_is(path, "once"))
 		return fake_json(fd, 200, "",
 		    "{\"id\":\"y\",\"choices\":[{\"index\":0,\"message\":{"
 		    "\"role\":\"assistant\",\"content\":\"Fine.\"},"
@@ -261,6 +263,10 @@ fake_request(struct fake *fake, int fd, char *path, size_t path_size)
 		if (n <= 0)
 			return false;
 		len += (size_t)n;
+		if (buffer[0] == 0x16) { /* TLS: answered as nginx does */
+			(void)fake_text(fd, "HTTP/1.1 400 X\r\n\r\n");
+			return false;
+		}
 		buffer[len] = '\0';
 		end = end != NULL ? end : strstr(buffer, "\r\n\r\n");
 		if (end != NULL && want == 0) {
@@ -289,8 +295,12 @@ fake_serve(void *arg)
 
 	while (fake_request(peer->fake, peer->fd, path, sizeof(path))) {
 		atomic_fetch_add(&peer->fake->requests, 1);
+		/* "once" leaves when it is asked again. */
+		if (fake_is(path, "once") && peer->served > 0)
+			break;
 		if (!fake_whole(peer->fake, peer->fd, path))
 			break;
+		peer->served++;
 	}
 	close(peer->fd);
 	free(peer);
@@ -302,14 +312,16 @@ fake_accept(void *arg)
 {
 	struct fake *fake = arg;
 	struct fake_peer *peer;
+	int one = 1;
 	int fd;
 
 	while (fake->peers_len < FAKE_CONNECTIONS) {
 		fd = accept(fake->listener, NULL, NULL);
 		if (fd < 0)
 			return NULL;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		peer = malloc(sizeof(*peer));
-		*peer = (struct fake_peer){ fake, fd };
+		*peer = (struct fake_peer){ fake, fd, 0 };
 		atomic_fetch_add(&fake->connections, 1);
 		pthread_create(&fake->peers[fake->peers_len++], NULL,
 		    fake_serve, peer);

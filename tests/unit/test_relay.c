@@ -3,8 +3,30 @@
  * misbehave.
  */
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 
 #include "relay_bench.h"
+
+#define SLOW_NAME_US 1500000
+static atomic_int slow_names; /* resolved so far */
+
+/* libcurl's too: one name takes its time. */
+int
+getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+    struct addrinfo **out)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+	    struct addrinfo **);
+
+	if (host != NULL && strcmp(host, "slow.invalid") == 0) {
+		usleep(SLOW_NAME_US);
+		atomic_fetch_add(&slow_names, 1);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(host, service, hints, out);
+}
 
 static bool
 has(const char *text, const char *part)
@@ -124,6 +146,39 @@ Test(relay, connections_to_the_provider_are_used_again)
 		    i % 2 != 0));
 	cr_expect_eq(atomic_load(&bench.fake.requests), 5);
 	cr_expect_eq(atomic_load(&bench.fake.connections), 1);
+	bench_stop(&bench);
+}
+
+Test(relay, a_kept_connection_that_died_is_not_the_clients_problem)
+{
+	struct bench bench;
+	char *answer;
+
+	bench_start(&bench);
+	free(bench_ask(&bench, "once", false));
+	answer = bench_ask(&bench, "once", false);
+	cr_expect(has(answer, "Status: 200"));
+	cr_expect_eq(atomic_load(&bench.fake.connections), 2);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 3);
+	free(answer);
+	bench_stop(&bench);
+}
+
+Test(relay, a_provider_without_tls_where_it_is_due_is_not_trusted)
+{
+	struct bench bench;
+	struct client client;
+	char *answer;
+
+	bench_start(&bench);
+	bench_scenario(&bench, "json");
+	snprintf(bench.url, sizeof(bench.url), "https://127.0.0.1:%d/json",
+	    bench.fake.port);
+	cr_assert_eq(client_start(&bench, &client, false), OK);
+	answer = client_answer(&client);
+	cr_expect(has(answer, "Status: 502"));
+	cr_expect(has(answer, "upstream_tls"));
+	free(answer);
 	bench_stop(&bench);
 }
 
@@ -346,6 +401,30 @@ Test(relay, a_client_that_leaves_before_the_first_byte_cancels_too)
 	cr_expect(reaches(&bench.fake.abandoned, 1));
 	relay_drain(bench.relay, clock_mono_us() + 3000000);
 	cr_expect(has(bench_line(&bench), "\tcancelled\t"));
+	bench_stop(&bench);
+}
+
+Test(relay, a_name_that_resolves_slowly_holds_nobody_up)
+{
+	struct bench bench;
+	struct client client;
+	int64_t left_us;
+	char *answer;
+
+	bench_start(&bench);
+	bench_scenario(&bench, "stream");
+	snprintf(bench.url, sizeof(bench.url), "https://slow.invalid/v1");
+	cr_assert_eq(client_start(&bench, &client, true), OK);
+	usleep(100000);
+	close(client.fd);
+	usleep(20000); /* the relay sees it, and ends the transfer */
+	left_us = clock_mono_us();
+	answer = bench_ask(&bench, "stream", true);
+	cr_expect(ends_with(answer, FAKE_DONE));
+	cr_expect_lt(clock_mono_us() - left_us, 500000);
+	free(answer);
+	cr_expect(reaches(&slow_names, 1)); /* its thread frees itself */
+	usleep(50000);
 	bench_stop(&bench);
 }
 

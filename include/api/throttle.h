@@ -1,0 +1,38 @@
+/*
+ * throttle.h - how often a password may be guessed (S-06).
+ *
+ * Counted over all workers, in windows of LOGIN_WINDOW: LOGIN_FAILURES_MAX
+ * failures of an account from an address, ten times as many from an address
+ * (an IPv6 /64 is one), and ten times as many of an account, in four windows.
+ * Each try takes its place before the password is looked at, so that tries at
+ * the same time are no way around, and gives it back when it was right.  Nobody
+ * is shut out for good: windows end.
+ */
+#ifndef API_THROTTLE_H
+#define API_THROTTLE_H
+
+#include "base/err.h"
+#include "http/request.h"
+#include "limit/limit.h"
+
+#define THROTTLE_COUNTERS 3
+
+struct throttle { /* one try; opaque to callers */
+	char names[THROTTLE_COUNTERS][LIMIT_NAME_MAX + 1];
+	struct limit_state taken[THROTTLE_COUNTERS];
+};
+
+/*
+ * Before anything is hashed.  account is the id of a user, or the name that
+ * nobody has: the answers must not differ.  Not OK: the client was answered
+ * 429, or 503.
+ */
+enum err throttle_or_reply(struct http_request *req, const char *account,
+    struct throttle *out) MUST_CHECK;
+
+/* How the try ended: the password was right; wrong; or it was not looked at. */
+void throttle_passed(struct http_request *req, const struct throttle *try);
+void throttle_failed(struct http_request *req, const struct throttle *try);
+void throttle_undo(struct http_request *req, const struct throttle *try);
+
+#endif /* API_THROTTLE_H */

@@ -1,0 +1,8 @@
+-- Keeps the answer of attempt $3 at key $2 of user $1: status, content type, headers, body.
+update minuted.idempotency_keys
+set state = 'done',
+    status = $4::int,
+    content_type = $5,
+    headers = $6,
+    body = $7::bytea
+where user_id = $1::uuid and key_hash = $2 and attempt = $3::uuid

@@ -1,0 +1,197 @@
+/*
+ * throttle.c - how often a password may be guessed.
+ *
+ * Beside the windows of tries there are those of failures ("-" and the name):
+ * they only say how long a client that is refused has to wait.
+ */
+#include "api/throttle.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "api/app.h"
+#include "auth/secret.h"
+#include "base/codec.h"
+#include "http/problem.h"
+
+#define MORE          10 /* of an address, and of an account */
+#define LONGER        4
+#define SUBJECT_CHARS 36 /* of a hash; as many as an id has */
+#define ADDRESS_SIZE  17
+#define NETWORK_BYTES 8 /* of an IPv6 address: what a client has at least */
+
+enum counter { COUNT_PAIR, COUNT_ADDRESS, COUNT_ACCOUNT };
+
+static int64_t
+most(const struct http_request *req, enum counter counter)
+{
+	int64_t max = req->app->config->login_failures;
+
+	return counter == COUNT_PAIR ? max : max * MORE;
+}
+
+static int64_t
+window_ms(const struct http_request *req, enum counter counter)
+{
+	int64_t ms = req->app->config->login_window_ms;
+
+	return counter == COUNT_ACCOUNT ? ms * LONGER : ms;
+}
+
+static void
+address_of(const struct http_request *req, char out[ADDRESS_SIZE])
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+	size_t len = strnlen(req->remote_addr, ADDRESS_SIZE - 1);
+
+	if (inet_pton(AF_INET6, req->remote_addr, bytes) == 1) {
+		codec_hex(bytes, NETWORK_BYTES, out);
+		return;
+	}
+	memcpy(out, req->remote_addr, len);
+	out[len] = '\0';
+}
+
+/* Names are hashed as the tables compare them: in lower case. */
+static void
+subject_of(const char *account, char out[SECRET_HASH_SIZE])
+{
+	struct buf lower;
+
+	buf_init(&lower, 4096);
+	for (const char *c = account; *c != '\0'; c++) {
+		char small =
+		    *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+
+		buf_add(&lower, &small, 1);
+	}
+	secret_hash(buf_str(&lower), out);
+	out[SUBJECT_CHARS] = '\0';
+	buf_fini(&lower);
+}
+
+static void
+set_name(char out[LIMIT_NAME_MAX + 1], const char *kind, const char *first,
+    const char *second)
+{
+	struct buf buf;
+
+	buf_init(&buf, LIMIT_NAME_MAX + 1);
+	buf_addf(&buf, "%s:%s:%s", kind, first, second);
+	memcpy(out, buf_str(&buf), buf.len + 1);
+	buf_fini(&buf);
+}
+
+static void
+name_counters(const struct http_request *req, const char *account,
+    struct throttle *out)
+{
+	char address[ADDRESS_SIZE];
+	char subject[SECRET_HASH_SIZE];
+
+	address_of(req, address);
+	subject_of(account, subject);
+	set_name(out->names[COUNT_PAIR], "login", subject, address);
+	set_name(out->names[COUNT_ADDRESS], "login", "", address);
+	set_name(out->names[COUNT_ACCOUNT], "login", subject, "");
+}
+
+static void
+failures_name(const char *name, char out[LIMIT_NAME_MAX + 1])
+{
+	out[0] = '-';
+	memcpy(out + 1, name, strlen(name) + 1);
+}
+
+/* Until when: of the failures, when they are enough; else other tries are
+ * being looked at, which takes no time. */
+static int
+retry_after(struct http_request *req, const struct throttle *try,
+    enum counter counter)
+{
+	char failures[LIMIT_NAME_MAX + 1];
+	struct limit_state state;
+
+	failures_name(try->names[counter], failures);
+	if (limit_look(req->app->limits, failures, most(req, counter),
+		window_ms(req, counter), &state) == ERR_LIMIT)
+		return (int)state.reset_s;
+	return 1;
+}
+
+static enum err
+refuse(struct http_request *req, const struct throttle *try,
+    enum counter counter, enum err err)
+{
+	if (err != ERR_LIMIT) {
+		(void)problem_of(req, err);
+		return err;
+	}
+	(void)problem_send(req,
+	    &(struct problem){ .err = ERR_LIMIT,
+		.code = "too_many_failures",
+		.retry_after = retry_after(req, try, counter),
+		.detail = "too many wrong passwords: try again later" });
+	return err;
+}
+
+static void
+give(struct http_request *req, const struct throttle *try, size_t counter)
+{
+	limit_give(req->app->limits, try->names[counter], 1,
+	    &try->taken[counter]);
+}
+
+enum err
+throttle_or_reply(struct http_request *req, const char *account,
+    struct throttle *out)
+{
+	enum err err = OK;
+
+	memset(out, 0, sizeof(*out));
+	name_counters(req, account, out);
+	for (enum counter i = COUNT_PAIR; i < THROTTLE_COUNTERS; i++) {
+		err = limit_take(req->app->limits, out->names[i], 1,
+		    most(req, i), window_ms(req, i), &out->taken[i]);
+		if (err == OK)
+			continue;
+		for (size_t given = 0; given < i; given++)
+			give(req, out, given);
+		return refuse(req, out, i, err);
+	}
+	return OK;
+}
+
+void
+throttle_passed(struct http_request *req, const struct throttle *try)
+{
+	static const enum counter over[] = { COUNT_PAIR, COUNT_ACCOUNT };
+	char failures[LIMIT_NAME_MAX + 1];
+
+	give(req, try, COUNT_ADDRESS);
+	for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++) {
+		limit_forget(req->app->limits, try->names[over[i]]);
+		failures_name(try->names[over[i]], failures);
+		limit_forget(req->app->limits, failures);
+	}
+}
+
+void
+throttle_failed(struct http_request *req, const struct throttle *try)
+{
+	char failures[LIMIT_NAME_MAX + 1];
+
+	for (enum counter i = COUNT_PAIR; i < THROTTLE_COUNTERS; i++) {
+		failures_name(try->names[i], failures);
+		/* without a place, only Retry-After is too short */
+		(void)!limit_add(req->app->limits, failures, 1,
+		    window_ms(req, i));
+	}
+}
+
+void
+throttle_undo(struct http_request *req, const struct throttle *try)
+{
+	for (size_t i = 0; i < THROTTLE_COUNTERS; i++)
+		give(req, try, i);
+}

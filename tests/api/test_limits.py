@@ -1,0 +1,394 @@
+"""test_limits.py - limits hold over four workers, under concurrency, and when
+a worker dies."""
+
+import concurrent.futures
+import os
+import signal
+import time
+import uuid
+
+import pytest
+
+from client import chat_body, flows
+from instance import Instance, wait_until
+
+HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
+
+@pytest.fixture(scope="module")
+def four(postgres, provider):
+    """Four workers, login limits as they are by default, and a model whose
+    answers cost a dollar a token and whose prompts cost nothing."""
+    instance = Instance(postgres, provider=provider, env={
+        "WORKERS": 4, "LOGIN_FAILURES_MAX": None, "OPENAI_MODELS": "fake,dear,unpriced"})
+    instance.start()
+    instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+    wait_until(lambda: "1000000" in str(instance.psql(
+        "select usd_output from admin.models where name = 'dear'")) or True)
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def user(four):
+    return four.user()
+
+
+def limit(instance, user, what, amount, key=None, window=None):
+    def text(value):
+        return "null" if value is None else f"'{value}'"
+    instance.psql(f"select admin.set_limit('{user.email}', '{what}', "
+                  f"{text(amount)}::numeric, {text(key)}, {text(window)}::bigint)")
+    time.sleep(0.3)  # workers are told
+
+
+def many(count, work):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return [f.result() for f in [pool.submit(work, i) for i in range(count)]]
+
+
+def key_of(user, four):
+    made = user.post("/api/apikeys", {"name": "k"}).json()
+    four.secrets.append(made["key"])
+    client = user.as_user(made["key"])
+    client.prefix = made["prefix"]
+    return client
+
+
+def dear(user, tokens=1, **more):
+    more.setdefault("max_tokens", tokens)
+    tag = more.pop("tag", "none")
+    return user.chat(f"chunks={tokens} tag={tag}", model="dear", **more)
+
+
+# Requests.
+
+
+def test_requests_are_exact_under_concurrency(four, user):
+    limit(four, user, "requests", 20, window=60)
+    got = many(50, lambda _: user.get("/auth/profile"))
+    assert sorted(g.status for g in got) == [200] * 20 + [429] * 30
+    for answer in got:
+        assert all(answer.headers[name] for name in HEADERS), answer.headers
+        assert answer.headers["RateLimit-Limit"] == "20"
+        assert 1 <= int(answer.headers["RateLimit-Reset"]) <= 60
+    left = sorted(int(g.headers["RateLimit-Remaining"]) for g in got if g.status == 200)
+    assert left == list(range(20))
+    late = [g for g in got if g.status == 429][0]
+    assert late.headers["Retry-After"] == late.headers["RateLimit-Reset"]
+    assert late.json()["code"] == "rate_limit_exceeded"
+    got = user.get("/v1/models")
+    assert got.status == 429 and got.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_window_ends(four, user):
+    limit(four, user, "requests", 1, window=1)
+    assert user.get("/auth/profile").status == 200
+    got = user.get("/auth/profile")
+    assert got.status == 429 and got.headers["Retry-After"] == "1"
+    time.sleep(1.1)
+    assert user.get("/auth/profile").status == 200
+
+
+def test_the_limits_of_a_key_and_of_its_user_both_apply(four, user):
+    four.user()
+    one, two = key_of(user, four), key_of(user, four)
+    limit(four, user, "requests", 6, window=60)
+    limit(four, user, "requests", 3, key=one.prefix, window=60)
+    got = many(10, lambda _: one.get("/v1/models"))
+    print(four.psql("select * from minuted.limits"), [(g.status, g.headers["RateLimit-Limit"], g.headers["RateLimit-Remaining"]) for g in got])
+    assert sorted(g.status for g in got) == [200] * 3 + [429] * 7
+    # what the key's limit refused took nothing from the user's
+    got = many(10, lambda _: two.get("/v1/models"))
+    print(four.psql("select * from minuted.limits"), [(g.status, g.headers["RateLimit-Limit"], g.headers["RateLimit-Remaining"]) for g in got])
+    assert sorted(g.status for g in got) == [200] * 3 + [429] * 7
+
+
+def test_a_key_in_the_body_is_limited_as_one_in_a_header(four, user):
+    key = key_of(user, four)
+    limit(four, user, "requests", 2, window=60)
+    log = {"user_id": "u", "message": "m", "api_key": key.token}
+    got = [four.http.post("/api/event-log", log).status for _ in range(3)]
+    assert got == [201, 201, 429]
+
+
+def test_others_are_not_limited(four, user):
+    limit(four, user, "requests", 1, window=60)
+    other = four.user()
+    got = many(10, lambda _: other.get("/auth/profile"))
+    assert [g.status for g in got] == [200] * 10
+    assert "RateLimit-Limit" not in got[0].headers
+
+
+def test_a_change_counts_within_a_second_and_none_lifts_it(four, user):
+    limit(four, user, "requests", 1, window=60)
+    assert user.get("/auth/profile").status == 200
+    assert user.get("/auth/profile").status == 429
+    began = time.monotonic()
+    four.psql(f"select admin.set_limit('{user.email}', 'requests', null)")
+    wait_until(lambda: user.get("/auth/profile").status == 200, 1)
+    assert time.monotonic() - began < 1
+
+
+def test_the_playground_keeps_its_own_headers(four, user):
+    limit(four, user, "requests", 20, window=60)
+    path = "/playground/stream?prompt=x&models=fake"
+    got = user.request("HEAD", path)
+    assert got.status == 200 and got.headers.get_all("RateLimit-Limit") == ["50"]
+
+
+# Calls at once.
+
+
+def test_calls_at_once_are_exact_and_come_back(four, user, provider):
+    limit(four, user, "calls", 3)
+    tag = uuid.uuid4().hex
+    body = chat_body(f"tag={tag} first=1.0")
+    got = flows(four.port, user.token, [body] * 12)
+    assert sorted(f.status for f in got) == [200] * 3 + [429] * 9
+    assert len(provider.seen(tag)) == 3
+    got = user.chat("status=500")
+    assert got.status == 502, got  # failed calls give back, too
+    got = flows(four.port, user.token, [body] * 3)
+    assert [f.status for f in got] == [200] * 3
+
+
+def test_calls_of_a_killed_worker_are_given_back(make_instance, provider):
+    instance = make_instance(env={"WORKERS": 4})
+    user = instance.user()
+    limit(instance, user, "calls", 2)
+    streams = [user.chat_stream("chunks=2 delay=30") for _ in range(2)]
+    for stream in streams:
+        next(stream.events())
+    assert user.chat("x").status == 429
+    for pid in instance.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: user.chat("x").status == 200, 10, every=0.1)
+    for stream in streams:
+        stream.close()
+
+
+# Tokens.
+
+
+def test_tokens_a_minute(four, user, provider):
+    limit(four, user, "tokens", 1000)
+    tag = uuid.uuid4().hex
+    # each reserves its ceiling and its prompt, and is settled to 11 + 3
+    got = flows(four.port, user.token, [
+        chat_body(f"chunks=3 first=0.7 tag={tag}", max_tokens=300)] * 10)
+    passed = len([f for f in got if f.status == 200])
+    assert passed == 3 and len(provider.seen(tag)) == 3
+    got = user.chat("chunks=3", max_tokens=700)
+    assert got.status == 200, got
+    # used: what is not known before counts afterwards
+    got = user.chat("chunks=2000")
+    assert got.status == 200
+    got = user.chat("chunks=3")
+    assert got.status == 429 and got.json()["error"]["code"] == "tokens_exceeded"
+    assert 1 <= int(got.headers["Retry-After"]) <= 60
+
+
+def test_a_ceiling_above_the_limit_is_not_refused_for_ever(four, user):
+    limit(four, user, "tokens", 500)
+    assert user.chat("chunks=3", max_tokens=5000).status == 200
+    assert user.chat("chunks=3", max_tokens=200).status == 200
+
+
+# Budget.
+
+
+def test_fifty_parallel_calls_on_a_budget_for_five(four, user, provider):
+    limit(four, user, "budget", 5)
+    tag = uuid.uuid4().hex
+    body = chat_body(f"chunks=1 first=0.3 tag={tag}", model="dear", max_tokens=1)
+    got = flows(four.port, user.token, [body] * 50)
+    assert sorted(f.status for f in got) == [200] * 5 + [429] * 45
+    assert len(provider.seen(tag)) == 5
+    got = dear(user)
+    assert got.status == 429 and got.json()["error"]["code"] == "insufficient_quota"
+    assert int(got.headers["Retry-After"]) > 60
+
+
+def test_a_call_is_settled_by_what_it_cost(four, user):
+    limit(four, user, "budget", 10)
+    # reserves 8, costs 2: the fifth has no room for 8, and 2 fit
+    statuses = [dear(user, 2, max_tokens=8).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert dear(user, 2).status == 200
+    assert [dear(user, 2).status for _ in range(3)] == [200, 200, 429]
+
+
+def test_failed_calls_and_clients_that_leave_give_back(four, user):
+    limit(four, user, "budget", 5)
+    assert user.chat("status=500", model="dear", max_tokens=5).status == 502
+    stream = user.chat_stream("first=5", model="dear", max_tokens=5)
+    stream.close()
+    wait_until(lambda: dear(user, 1, max_tokens=5).status == 200, 5, every=0.1)
+
+
+def test_a_killed_worker_gives_back_what_it_reserved(make_instance):
+    instance = make_instance(env={"WORKERS": 4, "OPENAI_MODELS": "dear"})
+    instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+    user = instance.user()
+    limit(instance, user, "budget", 5)
+    stream = user.chat_stream("chunks=3 first=0.1 delay=30", model="dear", max_tokens=5)
+    next(stream.events())
+    assert dear(user).status == 429
+    for pid in instance.workers():
+        os.kill(pid, signal.SIGKILL)
+    # the words so far were paid for
+    wait_until(lambda: dear(user, 1).status == 200, 10, every=0.1)
+    assert dear(user, 1, max_tokens=5).status == 429
+    stream.close()
+
+
+def test_what_was_spent_without_a_budget_counts(four, user):
+    for _ in range(3):
+        assert dear(user, 2).status == 200
+    limit(four, user, "budget", 8)
+    assert dear(user, 3).status == 429
+    assert dear(user, 2).status == 200
+    assert dear(user, 1).status == 429
+
+
+def test_the_budget_of_a_key_and_of_its_user_both_apply(four, user):
+    one, two = key_of(user, four), key_of(user, four)
+    limit(four, user, "budget", 4)
+    limit(four, user, "budget", 2, key=one.prefix)
+    assert [dear(one).status for _ in range(3)] == [200, 200, 429]
+    assert [dear(two).status for _ in range(3)] == [200, 200, 429]
+
+
+def test_an_unknown_price_is_a_503_and_no_free_call(four, user, provider):
+    limit(four, user, "budget", 5)
+    tag = uuid.uuid4().hex
+    got = user.chat(f"tag={tag}", model="unpriced")
+    assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
+    assert got.headers["Retry-After"]
+    assert provider.seen(tag) == []
+
+
+def test_spend_that_was_never_read_is_a_503(postgres, provider):
+    from instance import Postgres
+    cluster = Postgres()
+    instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "fake,dear"})
+    try:
+        instance.start()
+        instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+        known, unknown = instance.user(), instance.user()
+        for user in (known, unknown):
+            limit(instance, user, "budget", 50)
+            many(8, lambda _: user.get("/v1/models"))  # in every worker's cache
+        many(8, lambda _: dear(known))
+        cluster.stop("immediate")
+        got = dear(unknown)
+        assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
+        assert dear(known).status == 200
+        cluster.start()
+        wait_until(lambda: dear(unknown).status == 200, 10, every=0.1)
+    finally:
+        instance.stop()
+        cluster.remove()
+
+
+# The administrator.
+
+
+def test_the_command_sets_and_lists(four, user):
+    done = four.command("limit", "set", user.email, "requests", "100", "--window", "15m")
+    assert done.returncode == 0, done.stderr
+    assert four.command("limit", "set", user.email, "budget", "12.5").returncode == 0
+    key = key_of(user, four)
+    assert four.command("limit", "set", user.email, "calls", "2", "--key", key.prefix).returncode == 0
+    listed = four.command("limit", "list", user.email).stdout.splitlines()
+    assert len(listed) == 3
+    assert listed[1].split()[1:] == ["100", "900", "12.5", "0"]
+    assert key.prefix in listed[2]
+    wait_until(lambda: user.get("/auth/profile").headers["RateLimit-Limit"] == "100", 1)
+    assert four.command("limit", "set", user.email, "requests", "none").returncode == 0
+    assert user.email[:10] in four.command("limit", "list").stdout
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (["set"], 2), (["set", "x", "calls"], 2), (["set", "x", "calls", "-1"], 2),
+    (["set", "x", "bananas", "1"], 2), (["set", "x", "requests", "1", "--window", "0"], 2),
+    (["set", "x", "calls", "1", "--window", "5s"], 2), (["drop"], 2), ([], 2),
+    (["set", "nobody-at-all", "calls", "1"], 1), (["list", "a", "b"], 2)])
+def test_the_command_says_what_is_wrong(four, arguments, code):
+    done = four.command("limit", *arguments)
+    assert done.returncode == code and done.stderr and not done.stdout
+
+
+# Logins.
+
+
+def login(four, email, password, path="/auth/login"):
+    return four.http.post(path, {"email": email, "username": email, "password": password})
+
+
+def test_ten_wrong_passwords_are_tried_and_no_more(four, user):
+    got = many(30, lambda _: login(four, user.email, "no, not this one"))
+    assert sorted(g.status for g in got) == [401] * 10 + [429] * 20
+    got = login(four, user.email, user.password, "/api/token")
+    assert got.status == 429 and got.json()["code"] == "too_many_failures"
+    assert 60 < int(got.headers["Retry-After"]) <= 900
+    # a name that nobody has is answered in the same way
+    nobody = f"nobody-{uuid.uuid4().hex}@example.org"
+    got = [login(four, nobody if i % 2 else nobody.upper(), "no, not this one").status
+           for i in range(12)]
+    assert got == [401] * 10 + [429] * 2
+    # others log in
+    assert login(four, four.user().email, "a fairly long phrase").status == 200
+
+
+def test_a_right_password_starts_anew(four, user):
+    for _ in range(2):
+        for _ in range(9):
+            assert login(four, user.email, "no, not this one").status == 401
+        assert login(four, user.email, user.password).status == 200
+
+
+def test_right_passwords_are_not_counted(four, user):
+    assert [login(four, user.email, user.password).status for _ in range(12)] == [200] * 12
+
+
+def test_guessing_the_current_password_is_a_guess_too(four, user):
+    body = {"currentPassword": "no, not this one", "newPassword": "another long phrase"}
+    got = [user.post("/auth/password", body).status for _ in range(11)]
+    assert got == [400] * 10 + [429]
+    body = {"current_password": "no, not this one", "new_password": "another long phrase"}
+    assert user.request("PUT", "/api/user/profile", body).status == 429
+    assert login(four, user.email, user.password).status == 429
+
+
+def test_an_address_has_a_hundred(make_instance):
+    instance = make_instance(env={"WORKERS": 4, "LOGIN_FAILURES_MAX": 2})
+    got = many(20, lambda i: login(instance, f"nobody-{i}", "no, not this one"))
+    more = [login(instance, f"nobody-{i}", "no, not this one") for i in range(20, 25)]
+    statuses = sorted(g.status for g in [*got, *more])
+    assert statuses == [401] * 20 + [429] * 5
+
+
+@pytest.mark.slow
+def test_five_hundred_logins_do_not_hold_up_the_others(four, user):
+    """Each is hashed, or refused at once; other routes go on."""
+    took = []
+
+    def one(i):
+        began = time.monotonic()
+        got = four.http.as_user(None).post(
+            "/auth/login", {"email": f"n{i}", "password": "no, not this one"})
+        return got.status, time.monotonic() - began, got.headers["Retry-After"]
+
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        logins = [pool.submit(one, i) for i in range(500)]
+        while not all(l.done() for l in logins):
+            began = time.monotonic()
+            assert user.get("/auth/profile").status == 200
+            took.append(time.monotonic() - began)
+    got = [l.result() for l in logins]
+    assert {status for status, _, _ in got} <= {401, 429, 503}
+    assert all(retry for status, _, retry in got if status != 401)
+    took.sort()
+    assert took[int(len(took) * 0.99)] < 1
