@@ -112,7 +112,7 @@ $(DOCS)/docs.js: $(addprefix deploy/docs/,package.json package-lock.json \
 		.npmrc docs.js docs.css)
 	@mkdir -p build/docs $(DOCS)
 	$Qcp $^ build/docs
-	$Qcd build/docs && npm ci --silent
+	$Qcd build/docs && npm ci --silent --fetch-retries=1
 	$Qcp $(addprefix build/docs/node_modules/swagger-ui-dist/,LICENSE NOTICE \
 		swagger-ui.css swagger-ui-bundle.js) deploy/docs/docs.css $(DOCS)
 	$Qcp deploy/docs/docs.js $@

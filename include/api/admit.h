@@ -39,8 +39,8 @@ enum err admit_request_or_reply(struct http_request *req) MUST_CHECK;
  * budget.  Not OK: nothing is reserved and the client was answered: 429, or
  * 503 when what was spent or what it costs cannot be known.
  */
-enum err admit_calls_or_reply(struct http_request *req, struct call *calls)
-    MUST_CHECK;
+enum err admit_calls_or_reply(struct http_request *req,
+    struct call *calls) MUST_CHECK;
 
 /* Gives back what calls that were never started had reserved. */
 void admit_undo(struct call *calls);

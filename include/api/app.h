@@ -34,7 +34,7 @@ struct app {
 	struct pool *idempotency; /* keeps answers, see idempotency.h */
 	struct after *after;      /* stores what model calls brought */
 	const struct scoreboard *scoreboard;
-	int64_t started_us;       /* monotonic, of the supervisor */
+	int64_t started_us; /* monotonic, of the supervisor */
 };
 
 #endif /* API_APP_H */

@@ -28,8 +28,8 @@ enum route_limit { /* which counter a request takes from */
 };
 
 enum route_flags {
-	ROUTE_HASHES = 1 << 0,      /* runs in the password pool */
-	ROUTE_EXPORTS = 1 << 1,     /* with ?format= it runs in the export pool */
+	ROUTE_HASHES = 1 << 0,  /* runs in the password pool */
+	ROUTE_EXPORTS = 1 << 1, /* with ?format= it runs in the export pool */
 	ROUTE_QUERY_TOKEN = 1 << 2, /* ?token= is taken (EventSource) */
 	ROUTE_STREAMS = 1 << 3,     /* answers with SSE */
 	ROUTE_NDJSON = 1 << 4,      /* application/x-ndjson is taken */
@@ -37,8 +37,13 @@ enum route_flags {
 };
 
 enum family { /* the tag in the OpenAPI document; the shape of errors */
-	FAMILY_SERVICE = 1, FAMILY_ACCOUNTS, FAMILY_PLAYGROUND,
-	FAMILY_MINI_CHAT, FAMILY_LOGGER, FAMILY_CHATS, FAMILY_PROMPT_LOG,
+	FAMILY_SERVICE = 1,
+	FAMILY_ACCOUNTS,
+	FAMILY_PLAYGROUND,
+	FAMILY_MINI_CHAT,
+	FAMILY_LOGGER,
+	FAMILY_CHATS,
+	FAMILY_PROMPT_LOG,
 	FAMILY_GATEWAY
 };
 
@@ -46,17 +51,17 @@ typedef enum handled (*route_fn)(struct http_request *req);
 
 struct route {
 	enum http_method method;
-	const char *path;  /* "/api/chats/:id"; no trailing slash */
+	const char *path; /* "/api/chats/:id"; no trailing slash */
 	route_fn handler;
 	enum role role;
-	size_t body_max;   /* bytes; 0: no body is read, BODY_CONFIG: BODY_MAX */
+	size_t body_max; /* bytes; 0: no body is read, BODY_CONFIG: BODY_MAX */
 	enum route_limit limit;
 	unsigned flags;
 	enum family family;
 };
 
 #define BODY_CONFIG ((size_t)-1)
-#define KIB ((size_t)1024)
+#define KIB         ((size_t)1024)
 
 extern const struct route routes[];
 extern const size_t routes_len;

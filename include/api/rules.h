@@ -38,7 +38,7 @@ void rules_changed(struct rules *rules); /* read again at next use */
  * be read: then nobody knows what is allowed.
  */
 enum err rules_find(struct rules *rules, struct db *db,
-    const struct identity *who, struct rule out[RULES_APPLY], size_t *count)
-    MUST_CHECK;
+    const struct identity *who, struct rule out[RULES_APPLY],
+    size_t *count) MUST_CHECK;
 
 #endif /* API_RULES_H */

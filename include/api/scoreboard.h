@@ -14,7 +14,7 @@
 
 /* Two generations, because a reload runs new workers beside draining ones,
  * and as many dead ones whose calls are not written down yet. */
-#define SCOREBOARD_SLOTS 64
+#define SCOREBOARD_SLOTS       64
 #define SCOREBOARD_WORKERS_MAX 16
 
 enum worker_state {

@@ -24,14 +24,13 @@ void *arena_alloc(struct arena *arena, size_t len);
 /* NUL-terminated copies. */
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *text, size_t len);
-char *arena_printf(struct arena *arena, const char *fmt, ...)
-    PRINTF_LIKE(2, 3);
+char *arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /*
  * Has fn(arg) called by arena_free(), last registered first.  On ERR_MEMORY
  * nothing is registered and the caller still owns arg.
  */
-enum err arena_on_free(struct arena *arena, void (*fn)(void *), void *arg)
-    MUST_CHECK;
+enum err arena_on_free(struct arena *arena, void (*fn)(void *),
+    void *arg) MUST_CHECK;
 
 #endif /* BASE_ARENA_H */

@@ -17,8 +17,8 @@ struct buf {
 	char *data;
 	size_t len;
 	size_t cap;
-	size_t max;  /* refuse to grow past this many bytes */
-	bool failed; /* set once, stays set until buf_fini() or buf_reset() */
+	size_t max;   /* refuse to grow past this many bytes */
+	bool failed;  /* set once, stays set until buf_fini() or buf_reset() */
 	bool starved; /* failed for want of memory, not for the ceiling */
 };
 

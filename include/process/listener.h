@@ -12,8 +12,7 @@
  * for a path that does not fit or an unknown group, ERR_CONFLICT when another
  * process answers on it, ERR_SYSTEM otherwise (errno); one log line each.
  */
-enum err listener_open(const char *path, const char *group, int *fd)
-    MUST_CHECK;
+enum err listener_open(const char *path, const char *group, int *fd) MUST_CHECK;
 
 /* Passing descriptors between processes (unix(7), SCM_RIGHTS). */
 enum err listener_send_fd(int socket, int fd) MUST_CHECK;

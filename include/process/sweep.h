@@ -4,8 +4,8 @@
 #ifndef PROCESS_SWEEP_H
 #define PROCESS_SWEEP_H
 
-#include "journal/journal.h"
 #include "api/scoreboard.h"
+#include "journal/journal.h"
 
 /*
  * Takes at most one WORKER_DEAD slot and writes the end ("interrupted", with

@@ -5,8 +5,8 @@
 #ifndef PROCESS_WORKER_H
 #define PROCESS_WORKER_H
 
-#include "config/config.h"
 #include "api/scoreboard.h"
+#include "config/config.h"
 
 /* What the supervisor gives to a worker it forks; borrowed. */
 struct worker_seat {

@@ -204,6 +204,19 @@ start_call(struct http_request *req, const struct jsonr *body)
 	return llm_start_or_reply(req, call);
 }
 
+/* The body, in arena where it can be; NULL when the client was answered. */
+static struct jsonr *
+read_body(struct http_request *req, struct arena *arena)
+{
+	struct jsonr *body = NULL;
+
+	if (strcmp(req->content_type, "application/json") == 0 &&
+	    jsonr_parse(arena, req->body, req->body_len, &body, NULL) == OK &&
+	    jsonr_kind(body) == JSONR_OBJECT)
+		return body;
+	return body_object_or_reply(req, &body) == OK ? body : NULL;
+}
+
 /*
  * Parsed, a body takes several times its size, and a stream may last for
  * minutes: so it is in an arena of its own, which ends here.
@@ -212,16 +225,13 @@ enum handled
 gateway_chat_completions(struct http_request *req)
 {
 	struct arena *arena = arena_new();
-	struct jsonr *body = NULL;
 	enum handled handled = ANSWERED;
+	struct jsonr *body;
 
 	if (arena == NULL)
 		return problem_of(req, ERR_MEMORY);
-	if (strcmp(req->content_type, "application/json") == 0 &&
-	    jsonr_parse(arena, req->body, req->body_len, &body, NULL) == OK &&
-	    jsonr_kind(body) == JSONR_OBJECT)
-		handled = start_call(req, body);
-	else if (body_object_or_reply(req, &body) == OK)
+	body = read_body(req, arena);
+	if (body != NULL)
 		handled = start_call(req, body);
 	arena_free(arena);
 	return handled;

@@ -20,7 +20,7 @@
 #include "http/problem.h"
 #include "http/response.h"
 
-#define THREADS     2
+#define THREADS     4
 #define TRY_US      2000000 /* while PostgreSQL does not take an answer */
 #define PAUSE_NS    50000000
 #define TURNS       3 /* of a key that is given up while it is asked for */

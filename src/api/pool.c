@@ -44,11 +44,11 @@ pool_thread(void *arg)
 {
 	struct pool *pool = arg;
 	struct http_request *req;
-	struct db *db = db_new(&(struct db_options){
-	    .url = pool->config->database_url,
-	    .application = "minuted pool",
-	    .statement_ms = pool->config->statement_ms,
-	    .lock_ms = pool->config->lock_ms });
+	struct db *db =
+	    db_new(&(struct db_options){ .url = pool->config->database_url,
+		.application = "minuted pool",
+		.statement_ms = pool->config->statement_ms,
+		.lock_ms = pool->config->lock_ms });
 
 	for (req = next_request(pool); req != NULL; req = next_request(pool)) {
 		req->db = db;

@@ -19,7 +19,10 @@ struct rules {
 	struct rule *rows;
 	size_t count;
 	pthread_mutex_t reading; /* one thread reads */
-	atomic_llong due_us;     /* monotonic; 0: now */
+	atomic_uint changes;     /* heard of */
+	atomic_uint seen;        /* in rows */
+	atomic_llong due_us;     /* monotonic: to be read again */
+	atomic_llong retry_us;   /* monotonic: not before, after a failure */
 	atomic_bool known;       /* they were read once */
 };
 
@@ -49,7 +52,7 @@ rules_free(struct rules *rules)
 void
 rules_changed(struct rules *rules)
 {
-	atomic_store(&rules->due_us, 0);
+	atomic_fetch_add(&rules->changes, 1);
 }
 
 static enum err
@@ -95,13 +98,13 @@ out:
 static void
 read_again(struct rules *rules, struct db *db)
 {
+	/* before the reading, so that a change during it is not missed */
+	unsigned changes = atomic_load(&rules->changes);
 	struct rule *fresh = NULL;
 	size_t count = 0;
 
-	/* set before the reading, so that a change during it is not missed */
-	atomic_store(&rules->due_us, clock_mono_us() + FRESH_US);
 	if (read_rows(db, &fresh, &count) != OK) {
-		atomic_store(&rules->due_us, clock_mono_us() + RETRY_US);
+		atomic_store(&rules->retry_us, clock_mono_us() + RETRY_US);
 		return;
 	}
 	pthread_rwlock_wrlock(&rules->lock);
@@ -109,29 +112,45 @@ read_again(struct rules *rules, struct db *db)
 	rules->rows = fresh;
 	rules->count = count;
 	pthread_rwlock_unlock(&rules->lock);
+	atomic_store(&rules->due_us, clock_mono_us() + FRESH_US);
+	atomic_store(&rules->seen, changes);
 	atomic_store(&rules->known, true);
+}
+
+static bool
+is_changed(struct rules *rules)
+{
+	return !atomic_load(&rules->known) ||
+	       atomic_load(&rules->seen) != atomic_load(&rules->changes);
 }
 
 static bool
 is_due(struct rules *rules)
 {
-	return clock_mono_us() >= atomic_load(&rules->due_us);
+	return is_changed(rules) ||
+	       clock_mono_us() >= atomic_load(&rules->due_us);
 }
 
-/* The first reading is waited for; later, others use what is there while one
- * thread reads. */
+/* A reading that could not be done is not tried at every request. */
+static bool
+is_to_wait(struct rules *rules)
+{
+	return atomic_load(&rules->known) &&
+	       clock_mono_us() < atomic_load(&rules->retry_us);
+}
+
+/* What is changed is waited for; at the regular reading by one thread, others
+ * use what is there. */
 static enum err
 refresh(struct rules *rules, struct db *db)
 {
-	bool known = atomic_load(&rules->known);
-
-	if (known && !is_due(rules))
+	if (!is_due(rules) || is_to_wait(rules))
 		return OK;
-	if (!known)
+	if (is_changed(rules))
 		pthread_mutex_lock(&rules->reading);
 	else if (pthread_mutex_trylock(&rules->reading) != 0)
 		return OK;
-	if (is_due(rules))
+	if (is_due(rules) && !is_to_wait(rules))
 		read_again(rules, db);
 	pthread_mutex_unlock(&rules->reading);
 	return atomic_load(&rules->known) ? OK : ERR_BUSY;
@@ -145,16 +164,15 @@ order(const void *left, const void *right)
 	int by_user = memcmp(&a->user_id, &b->user_id, sizeof(a->user_id));
 
 	return by_user != 0 ? by_user
-			    : memcmp(&a->key_id, &b->key_id,
-				  sizeof(a->key_id));
+			    : memcmp(&a->key_id, &b->key_id, sizeof(a->key_id));
 }
 
 static void
 look_up(const struct rules *rules, const struct rule *wanted,
     struct rule out[RULES_APPLY], size_t *count)
 {
-	const struct rule *found = bsearch(wanted, rules->rows, rules->count,
-	    sizeof(*wanted), order);
+	const struct rule *found =
+	    bsearch(wanted, rules->rows, rules->count, sizeof(*wanted), order);
 
 	if (found != NULL)
 		out[(*count)++] = *found;

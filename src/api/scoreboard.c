@@ -135,9 +135,9 @@ scoreboard_retire(struct scoreboard *board, int slot)
 	atomic_store(&row->pid, 0);
 	atomic_store(&row->connections, 0);
 	atomic_store(&row->database_up, 0);
-	atomic_store(&row->state,
-	    inflight_count(board->inflight[slot]) > 0 ? WORKER_DEAD :
-							WORKER_NONE);
+	atomic_store(&row->state, inflight_count(board->inflight[slot]) > 0
+				      ? WORKER_DEAD
+				      : WORKER_NONE);
 }
 
 int

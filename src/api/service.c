@@ -4,11 +4,11 @@
 #include "api/service.h"
 
 #include "api/app.h"
+#include "api/scoreboard.h"
 #include "base/clock.h"
 #include "db/db.h"
 #include "http/response.h"
 #include "json/write.h"
-#include "api/scoreboard.h"
 
 #ifndef MINUTED_VERSION
 #define MINUTED_VERSION "0.1.0"
@@ -146,8 +146,8 @@ static void
 metric(struct buf *out, const char *name, const char *kind, const char *help,
     unsigned long long value)
 {
-	buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help,
-	    name, kind, name, value);
+	buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name,
+	    kind, name, value);
 }
 
 enum handled

@@ -65,7 +65,7 @@ escape(char out[8], unsigned int code)
 {
 	static const char from[] = "\"\\\n\r\t";
 	static const char to[] = "\"\\nrt";
-	const char *known = strchr(from, (int)code);
+	const char *known = code < 0x80 ? strchr(from, (int)code) : NULL;
 
 	if (code != 0 && known != NULL) {
 		out[0] = '\\';

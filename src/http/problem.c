@@ -313,8 +313,8 @@ all_faults(struct problem_fields *bad)
 			buf_adds(&all, "; ...");
 			break;
 		}
-		buf_addf(&all, "%s%s %s", all.len == 0 ? "" : "; ",
-		    item->field, item->message);
+		buf_addf(&all, "%s%s %s", all.len == 0 ? "" : "; ", item->field,
+		    item->message);
 	}
 	if (buf_ok(&all) && all.len > 0)
 		text = arena_strdup(bad->req->arena, all.data);

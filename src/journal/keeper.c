@@ -14,16 +14,16 @@
 #include "db/db.h"
 #include "journal/replay.h"
 
-#define STATEMENT_MS  5000 /* a batch of the spool; live ones have less */
-#define LOCK_MS       1000
-#define TICK_AWAY_MS  100 /* so that a return is noticed in time */
-#define TICK_UP_MS    1000
-#define PROBE_US      1000000LL
-#define ADOPT_US      5000000LL
-#define FOLD_US       5000000LL
-#define HOUR_US       3600000000LL
-#define EXPIRE_ROUNDS 100 /* an hour; 10,000 rows each */
-#define DAYS_SIZE     24
+#define STATEMENT_MS     5000 /* a batch of the spool; live ones have less */
+#define LOCK_MS          1000
+#define TICK_AWAY_MS     100 /* so that a return is noticed in time */
+#define TICK_UP_MS       1000
+#define PROBE_US         1000000LL
+#define ADOPT_US         5000000LL
+#define FOLD_US          5000000LL
+#define HOUR_US          3600000000LL
+#define EXPIRE_ROUNDS    100 /* an hour; 10,000 rows each */
+#define DAYS_SIZE        24
 #define IDEMPOTENCY_DAYS 1
 
 struct keeper {

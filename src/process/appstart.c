@@ -13,10 +13,10 @@
 #include "api/rules.h"
 #include "base/log.h"
 
-#define HASH_THREADS 1 /* a worker; 19 MiB and a core each while it works */
-#define HASH_QUEUE 64  /* about 3 s of work: more is answered 503 */
+#define HASH_THREADS   1  /* a worker; 19 MiB and a core each while it works */
+#define HASH_QUEUE     64 /* about 3 s of work: more is answered 503 */
 #define EXPORT_THREADS 2
-#define EXPORT_QUEUE 16
+#define EXPORT_QUEUE   16
 
 static void
 notified(void *arg, const char *channel, const char *payload)
@@ -48,8 +48,8 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	err = auth_cache_start(config, notified, app, &app->auth.cache);
 	if (err != OK)
 		return err;
-	err = relay_new(config, app->journal, board->inflight[slot],
-	    &app->relay);
+	err =
+	    relay_new(config, app->journal, board->inflight[slot], &app->relay);
 	if (err != OK)
 		return err;
 	err = pool_start(config, "password", HASH_THREADS, HASH_QUEUE,

@@ -12,8 +12,8 @@
 #include "base/buf.h"
 #include "db/db.h"
 #include "http/fcgi.h"
-#include "json/read.h"
 #include "llm/transfer.h"
+#include "json/read.h"
 
 #define TEXT_MAX ((size_t)64 * 1024)
 
@@ -55,7 +55,6 @@ cmd_version(const struct config *config, int argc, char **argv)
 	(void)argv;
 	(void)printf("minuted %s\n", service_version());
 	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
-		(void)printf("%s %s\n", libraries[i].name,
-		    libraries[i].text());
+		(void)printf("%s %s\n", libraries[i].name, libraries[i].text());
 	return 0;
 }

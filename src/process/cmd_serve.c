@@ -17,7 +17,7 @@
 #include "process/appstart.h"
 #include "process/supervisor.h"
 
-#define TEXT_MAX ((size_t)256 * 1024)
+#define TEXT_MAX  ((size_t)256 * 1024)
 #define CGI_CALLS 16 /* at once; a playground request makes up to 8 */
 
 /* A database that can be reached and does not fit ends us at once; one that
@@ -26,11 +26,11 @@ static enum err
 check_schema(const struct config *config)
 {
 	enum migrate_state state = MIGRATE_CURRENT;
-	struct db *db = db_new(&(struct db_options){
-	    .url = config->database_url,
-	    .application = "minuted check",
-	    .statement_ms = config->statement_ms,
-	    .lock_ms = config->lock_ms });
+	struct db *db =
+	    db_new(&(struct db_options){ .url = config->database_url,
+		.application = "minuted check",
+		.statement_ms = config->statement_ms,
+		.lock_ms = config->lock_ms });
 	enum err err;
 
 	if (db == NULL)

@@ -107,9 +107,9 @@ arm(struct link *link, int operation, uint32_t events)
 		.data.ptr = link };
 
 	return epoll_ctl(link->set->epoll_fd, operation,
-		   fcgi_conn_fd(link->conn), &event) == 0 ?
-	    OK :
-	    ERR_SYSTEM;
+		   fcgi_conn_fd(link->conn), &event) == 0
+		   ? OK
+		   : ERR_SYSTEM;
 }
 
 static struct link *

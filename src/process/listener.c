@@ -17,7 +17,7 @@
 #include "base/log.h"
 
 /* nginx connects in bursts; the kernel caps it at net.core.somaxconn. */
-#define BACKLOG 4096
+#define BACKLOG     4096
 #define SOCKET_MODE 0660
 #define TEMP_SUFFIX ".new"
 
@@ -65,8 +65,8 @@ give_to_group(const char *path, const char *group)
 		return ERR_INPUT;
 	}
 	if (chown(path, (uid_t)-1, found->gr_gid) != 0) {
-		log_warn_errno("SOCKET_GROUP: cannot give %s to group %s",
-		    path, group);
+		log_warn_errno("SOCKET_GROUP: cannot give %s to group %s", path,
+		    group);
 		return ERR_SYSTEM;
 	}
 	return OK;
@@ -90,12 +90,12 @@ bind_and_publish(int fd, const struct sockaddr_un *temp, const char *path,
 }
 
 enum err
-listener_open(const char *path, const char *group, int *out)
+listener_open(const char *path, const char *group, int *fd)
 {
 	struct sockaddr_un temp;
 	struct sockaddr_un final;
 	enum err err;
-	int fd;
+	int made;
 
 	if (address_of(path, TEMP_SUFFIX, &temp) != OK ||
 	    address_of(path, "", &final) != OK) {
@@ -107,19 +107,19 @@ listener_open(const char *path, const char *group, int *out)
 		log_error("SOCKET: another process serves %s", path);
 		return ERR_CONFLICT;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
+	made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (made < 0) {
 		log_warn_errno("SOCKET: cannot make a socket");
 		return ERR_SYSTEM;
 	}
-	err = bind_and_publish(fd, &temp, path, group);
+	err = bind_and_publish(made, &temp, path, group);
 	if (err != OK) {
 		if (err == ERR_SYSTEM)
 			log_warn_errno("SOCKET: cannot bind %s", path);
-		(void)close(fd); /* the error is logged */
+		(void)close(made); /* the error is logged */
 		return err;
 	}
-	*out = fd;
+	*fd = made;
 	return OK;
 }
 

@@ -11,15 +11,16 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "api/scoreboard.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "process/listener.h"
-#include "api/scoreboard.h"
 #include "process/sweep.h"
 #include "process/worker.h"
 
@@ -27,12 +28,12 @@
 #define HANG_US 30000000 /* a heartbeat this old: the worker hangs */
 /* Deaths that are answered by a start at once: so many at a time, and so many
  * a second for long.  More is a crash loop, and starts wait. */
-#define RESTARTS_BURST 40
+#define RESTARTS_BURST      40
 #define RESTARTS_PER_SECOND 8
-#define BACKOFF_MIN_US 100000
-#define BACKOFF_MAX_US 5000000
-#define READY_WAIT_US 10000000 /* for new workers, in a reload */
-#define KILL_GRACE_US 5000000  /* after the drain deadline, before SIGKILL */
+#define BACKOFF_MIN_US      100000
+#define BACKOFF_MAX_US      5000000
+#define READY_WAIT_US       10000000 /* for new workers, in a reload */
+#define KILL_GRACE_US       5000000 /* after the drain deadline, before SIGKILL */
 
 /* A worker process; index is its slot in the scoreboard. */
 struct child {
@@ -47,13 +48,15 @@ struct supervisor {
 	struct config *config_old; /* of workers that still drain */
 	struct scoreboard *board;
 	struct child children[SCOREBOARD_SLOTS];
-	char *socket; /* path of listen_fd, whatever a reload says */
+	/* path of listen_fd, whatever a reload says; listener_open() has seen
+	 * that it fits */
+	char socket[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	int listen_fd;
 	int lock_fd; /* of SPOOL_DIR; the workers have it too */
 	int handover[2];
 	int generation;
 	bool stopping;
-	int64_t reload_at_us; /* when the running reload began; 0: none */
+	int64_t reload_at_us;   /* when the running reload began; 0: none */
 	int64_t restarts_us;    /* credit for restarts at once, see back_off */
 	int64_t restarts_at_us; /* when it was last counted */
 	int64_t backoff_us;
@@ -172,8 +175,8 @@ back_off(struct supervisor *sup, bool could_not_start)
 		sup->restarts_us -= cost_us;
 		return;
 	}
-	sup->backoff_us = sup->backoff_us == 0 ? BACKOFF_MIN_US :
-						 sup->backoff_us * 2;
+	sup->backoff_us =
+	    sup->backoff_us == 0 ? BACKOFF_MIN_US : sup->backoff_us * 2;
 	if (sup->backoff_us > BACKOFF_MAX_US)
 		sup->backoff_us = BACKOFF_MAX_US;
 	sup->spawn_after_us = now + sup->backoff_us;
@@ -197,7 +200,7 @@ bury(struct supervisor *sup, int slot, int status)
 {
 	struct child child = sup->children[slot];
 	bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-	    child.kill_at_us != 0;
+			  child.kill_at_us != 0;
 
 	memset(&sup->children[slot], 0, sizeof(sup->children[slot]));
 	sweep_abandon(sup->board, child.pid);
@@ -206,14 +209,24 @@ bury(struct supervisor *sup, int slot, int status)
 		return;
 	log_death(child.pid, status);
 	atomic_fetch_add(&sup->board->restarts, 1);
-	if (WIFEXITED(status) &&
-	    WEXITSTATUS(status) == WORKER_EXIT_SCHEMA) {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_SCHEMA) {
 		sup->exit_code = 1;
 		sup->stopping = true;
 		return;
 	}
 	back_off(sup,
 	    WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_START);
+}
+
+/* -1: not a worker of ours. */
+static int
+slot_of(const struct supervisor *sup, pid_t pid)
+{
+	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
+		if (sup->children[slot].pid == pid)
+			return slot;
+	}
+	return -1;
 }
 
 static void
@@ -224,12 +237,10 @@ reap(struct supervisor *sup)
 
 	for (pid = waitpid(-1, &status, WNOHANG); pid > 0;
 	     pid = waitpid(-1, &status, WNOHANG)) {
-		for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
-			if (sup->children[slot].pid == pid) {
-				bury(sup, slot, status);
-				break;
-			}
-		}
+		int slot = slot_of(sup, pid);
+
+		if (slot >= 0)
+			bury(sup, slot, status);
 	}
 }
 
@@ -240,8 +251,8 @@ ask_to_end(struct supervisor *sup, int slot, int signal_number)
 
 	if (child->pid == 0 || child->kill_at_us != 0)
 		return;
-	child->kill_at_us = clock_mono_us() + sup->config->drain_ms * 1000 +
-	    KILL_GRACE_US;
+	child->kill_at_us =
+	    clock_mono_us() + sup->config->drain_ms * 1000 + KILL_GRACE_US;
 	(void)kill(child->pid, signal_number); /* not reaped: it exists */
 }
 
@@ -253,8 +264,8 @@ watchdog(struct supervisor *sup)
 
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
 		struct child *child = &sup->children[slot];
-		int64_t beat = (int64_t)atomic_load(
-		    &sup->board->rows[slot].heartbeat_us);
+		int64_t beat =
+		    (int64_t)atomic_load(&sup->board->rows[slot].heartbeat_us);
 		bool late = child->kill_at_us != 0 && now > child->kill_at_us;
 
 		if (child->pid == 0 || (!late && now - beat < HANG_US))
@@ -448,20 +459,18 @@ open_all(struct supervisor *sup)
 	err = lock_spool(sup);
 	if (err != OK)
 		return err;
-	sup->socket = strdup(config->socket);
-	if (sup->socket == NULL)
-		return ERR_MEMORY;
-	err = listener_open(sup->socket, config->socket_group,
+	err = listener_open(config->socket, config->socket_group,
 	    &sup->listen_fd);
 	if (err != OK)
 		return err;
+	memcpy(sup->socket, config->socket, strlen(config->socket) + 1);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 		sup->handover) != 0) {
 		log_warn_errno("socketpair");
 		return ERR_SYSTEM;
 	}
-	sup->board = scoreboard_map(config->spool_dir,
-	    (size_t)config->streams_max);
+	sup->board =
+	    scoreboard_map(config->spool_dir, (size_t)config->streams_max);
 	if (sup->board == NULL) {
 		log_warn_errno("SPOOL_DIR: cannot keep calls in hand under %s",
 		    config->spool_dir);
@@ -477,7 +486,6 @@ close_all(struct supervisor *sup)
 		(void)close(sup->listen_fd); /* the process ends */
 	if (sup->lock_fd >= 0)
 		(void)close(sup->lock_fd); /* only read */
-	free(sup->socket);
 	scoreboard_unmap(sup->board);
 	config_free(sup->config_old);
 	config_free(sup->config);
@@ -486,9 +494,9 @@ close_all(struct supervisor *sup)
 int
 supervisor_run(struct config *config)
 {
-	struct supervisor sup = { .config = config,
-		.listen_fd = -1,
-		.lock_fd = -1 };
+	struct supervisor sup = {
+		.config = config, .listen_fd = -1, .lock_fd = -1
+	};
 	sigset_t signals;
 
 	log_setup((enum log_level)config->log_level, "supervisor");

@@ -13,7 +13,7 @@
 struct sweep {
 	struct journal *journal;
 	struct scoreboard_row *own; /* of the worker that sweeps */
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock;       /* guards what follows */
 	pthread_cond_t settled;
 	size_t waiting; /* submitted, not durable yet */
 	size_t failed;

@@ -29,9 +29,9 @@
 #include "process/sweep.h"
 
 #define REQUEST_STACK (512 * 1024)
-#define TICK_MS 200      /* heartbeat, sweep, schema check */
-#define PAUSE_MS 5       /* before the socket is looked at again */
-#define BALANCE_SLACK 8  /* connections above the least loaded worker */
+#define TICK_MS       200 /* heartbeat, sweep, schema check */
+#define PAUSE_MS      5   /* before the socket is looked at again */
+#define BALANCE_SLACK 8   /* connections above the least loaded worker */
 #define DRAIN_POLL_MS 5
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
@@ -92,7 +92,7 @@ static bool
 is_full(const struct worker *worker)
 {
 	return (int64_t)connections_open(worker->connections) >=
-	    worker->app.config->connections_max;
+	       worker->app.config->connections_max;
 }
 
 static bool
@@ -200,7 +200,7 @@ serve(struct worker *worker, struct db *db, struct link *link, uint32_t events)
 	req->app = &worker->app;
 	req->db = db;
 	if (dispatch(req) == PARKED)
-		return; /* the relay, the journal or a pool answers it */
+		return;      /* the relay, the journal or a pool answers it */
 	request_finish(req); /* answers, logs, frees, arms the connection */
 }
 
@@ -230,11 +230,11 @@ request_thread(void *arg)
 {
 	struct worker *worker = arg;
 	const struct config *config = worker->seat->config;
-	struct db *db = db_new(&(struct db_options){
-	    .url = config->database_url,
-	    .application = "minuted worker",
-	    .statement_ms = config->statement_ms,
-	    .lock_ms = config->lock_ms });
+	struct db *db =
+	    db_new(&(struct db_options){ .url = config->database_url,
+		.application = "minuted worker",
+		.statement_ms = config->statement_ms,
+		.lock_ms = config->lock_ms });
 
 	if (db != NULL)
 		request_loop(worker, db);
@@ -282,8 +282,7 @@ check_schema(struct worker *worker, struct db *db)
 {
 	enum migrate_state state;
 
-	if (worker->schema_ok || db == NULL ||
-	    migrate_check(db, &state) != OK)
+	if (worker->schema_ok || db == NULL || migrate_check(db, &state) != OK)
 		return;
 	if (state == MIGRATE_CURRENT) {
 		worker->schema_ok = true;
@@ -338,11 +337,11 @@ supervise_self(struct worker *worker, const sigset_t *signals)
 {
 	const struct timespec tick_time = { .tv_nsec = TICK_MS * 1000000L };
 	const struct config *config = worker->seat->config;
-	struct db *db = db_new(&(struct db_options){
-	    .url = config->database_url,
-	    .application = "minuted check",
-	    .statement_ms = config->statement_ms,
-	    .lock_ms = config->lock_ms });
+	struct db *db =
+	    db_new(&(struct db_options){ .url = config->database_url,
+		.application = "minuted check",
+		.statement_ms = config->statement_ms,
+		.lock_ms = config->lock_ms });
 	int caught;
 
 	do {
@@ -353,7 +352,7 @@ supervise_self(struct worker *worker, const sigset_t *signals)
 		}
 		caught = sigtimedwait(signals, NULL, &tick_time);
 	} while (worker->exit_code == 0 && caught != SIGTERM &&
-	    caught != SIGUSR2);
+		 caught != SIGUSR2);
 	db_free(db);
 	return worker->exit_code == 0 ? caught : 0;
 }
@@ -402,12 +401,12 @@ drain(struct worker *worker, bool hand_over)
 		/* the idle ones too: each is handed over or closed */
 	} while ((connections_open(worker->connections) > 0 ||
 		     relay.open > 0) &&
-	    clock_mono_us() < deadline);
+		 clock_mono_us() < deadline);
 	relay_drain(worker->app.relay, deadline);
 	publish(worker);
 	/* what the relay ended is being written by the journal: wait for it */
 	while (connections_busy(worker->connections) > 0 &&
-	    clock_mono_us() < deadline + 2000000)
+	       clock_mono_us() < deadline + 2000000)
 		sleep_ms(DRAIN_POLL_MS);
 }
 
@@ -418,8 +417,7 @@ open_descriptors(struct worker *worker)
 	worker->stop_fd = eventfd(0, EFD_CLOEXEC);
 	worker->pause_fd =
 	    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (worker->epoll_fd < 0 || worker->stop_fd < 0 ||
-	    worker->pause_fd < 0)
+	if (worker->epoll_fd < 0 || worker->stop_fd < 0 || worker->pause_fd < 0)
 		return ERR_SYSTEM;
 	worker->connections = connections_new(worker->epoll_fd);
 	return worker->connections == NULL ? ERR_MEMORY : OK;

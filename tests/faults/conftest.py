@@ -18,16 +18,40 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left to make test-faults")
 
 
-@pytest.fixture
-def cluster():
-    """A PostgreSQL of the test's own, to disturb; asked for before
-    make_instance, so that it goes last."""
-    cluster = Postgres()
+@contextlib.contextmanager
+def own_cluster(fast):
+    cluster = Postgres(fast)
     yield cluster
-    if postmaster(cluster) is None:
-        with contextlib.suppress(FileNotFoundError):
-            (cluster.dir / "postgres/postmaster.pid").unlink()
+    revive(cluster)
     cluster.remove()
+
+
+def revive(cluster):
+    """Started again, when a test left it down."""
+    if postmaster(cluster) is None:
+        (cluster.dir / "postgres/postmaster.pid").unlink(missing_ok=True)
+        cluster.start()
+
+
+@pytest.fixture(scope="session")
+def disturbed():
+    with own_cluster(True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(disturbed):
+    """A PostgreSQL to disturb; asked for before make_instance, so that it is
+    whole again after it."""
+    yield disturbed
+    revive(disturbed)
+
+
+@pytest.fixture
+def synced_cluster():
+    """One that works with fsync."""
+    with own_cluster(False) as cluster:
+        yield cluster
 
 
 @pytest.fixture

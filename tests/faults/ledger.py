@@ -39,6 +39,14 @@ class Answer:
         self.headers = headers
         self.body = body
 
+    def outcome(self):
+        """The status, and of a refusal its code."""
+        if self.status < 400 or not self.body.startswith(b"{"):
+            return self.status
+        value = json.loads(self.body)
+        error = value.get("error")
+        return f"{self.status} {(error or value).get('code')}"
+
 
 async def ask(port, token, path, value):
     """A whole answer; raises when it is not whole."""
@@ -82,12 +90,12 @@ class Hands:
         if got.status == 200:
             json.loads(got.body)
             self.ledger.add("call", [got.headers["x-call-id"]])
-        return got.status
+        return got.outcome()
 
     async def stream(self):
         got = await ask(self.port, self.token, "/v1/chat/completions", self.chat(True))
         if got.status != 200:
-            return got.status
+            return got.outcome()
         if not got.body.endswith(b"data: [DONE]\n\n"):
             return "cut"
         self.ledger.add("call", [got.headers["x-call-id"]])
@@ -98,7 +106,7 @@ class Hands:
         got = await ask(self.port, self.token, path, dict(fields, id=mine))
         if got.status == 201:
             self.ledger.add(kind, [mine])
-        return got.status
+        return got.outcome()
 
     async def event(self):
         return await self.single("/api/event-log", "event", {
@@ -114,7 +122,7 @@ class Hands:
         got = await ask(self.port, self.token, "/api/event-log/batch", {"logs": logs})
         if got.status == 201:
             self.ledger.add("event", ids)
-        return got.status
+        return got.outcome()
 
     async def hand(self, number):
         todo = [self.whole, self.stream, self.event, self.stream, self.log,

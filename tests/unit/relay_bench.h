@@ -102,6 +102,15 @@ journal_run(void *arg)
 	return NULL;
 }
 
+#define PLACES 16 /* scenarios of a test */
+
+/* Where a scenario's calls go; it stays as it is for those under way. */
+struct place {
+	struct catalog_provider provider;
+	struct catalog_target target;
+	char url[128];
+};
+
 /* Everything of a test. */
 struct bench {
 	struct config config;
@@ -109,9 +118,8 @@ struct bench {
 	struct inflight *inflight;
 	struct relay *relay;
 	struct fake fake;
-	struct catalog_provider provider;
-	struct catalog_target target;
-	char url[128];
+	struct place places[PLACES];
+	struct place *at; /* of the last scenario */
 };
 
 static void
@@ -191,17 +199,19 @@ bench_scenario(struct bench *bench, const char *scenario)
 	static char name[] = "fake", model[] = "m", upstream[] = "up-m",
 		    key[] = "sk-test-1234567890";
 
-	snprintf(bench->url, sizeof(bench->url), "http://127.0.0.1:%d/%s",
-	    bench->fake.port, scenario);
-	bench->provider = (struct catalog_provider){
+	bench->at = bench->at == NULL ? bench->places : bench->at + 1;
+	cr_assert_lt(bench->at, bench->places + PLACES);
+	snprintf(bench->at->url, sizeof(bench->at->url),
+	    "http://127.0.0.1:%d/%s", bench->fake.port, scenario);
+	bench->at->provider = (struct catalog_provider){
 		.name = name,
 		.kind = provider_find("openai"),
-		.base_url = bench->url,
+		.base_url = bench->at->url,
 		.key = key,
 		.allow_local = true,
 	};
-	bench->target = (struct catalog_target){
-		.provider = &bench->provider,
+	bench->at->target = (struct catalog_target){
+		.provider = &bench->at->provider,
 		.model = model,
 		.upstream_model = upstream,
 		.price = { 1000, 2000, 100, -1 },
@@ -212,8 +222,8 @@ static void
 bench_echo(struct bench *bench)
 {
 	bench_scenario(bench, "");
-	bench->provider.kind = provider_find("echo");
-	bench->provider.base_url = NULL;
+	bench->at->provider.kind = provider_find("echo");
+	bench->at->provider.base_url = NULL;
 }
 
 /* A client: the other end of the socket that carries its answer. */
@@ -341,7 +351,7 @@ client_start(struct bench *bench, struct client *client, bool stream)
 	enum err err;
 
 	cr_assert(outlet != NULL && call != NULL);
-	call->target = &bench->target;
+	call->target = &bench->at->target;
 	call->stream = stream;
 	call->request_json = PROMPT;
 	call->request_len = strlen(PROMPT);

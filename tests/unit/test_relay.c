@@ -172,8 +172,8 @@ Test(relay, a_provider_without_tls_where_it_is_due_is_not_trusted)
 
 	bench_start(&bench);
 	bench_scenario(&bench, "json");
-	snprintf(bench.url, sizeof(bench.url), "https://127.0.0.1:%d/json",
-	    bench.fake.port);
+	snprintf(bench.at->url, sizeof(bench.at->url),
+	    "https://127.0.0.1:%d/json", bench.fake.port);
 	cr_assert_eq(client_start(&bench, &client, false), OK);
 	answer = client_answer(&client);
 	cr_expect(has(answer, "Status: 502"));
@@ -289,7 +289,7 @@ Test(relay, an_unreachable_provider_is_a_502)
 
 	bench_start(&bench);
 	bench_scenario(&bench, "x");
-	snprintf(bench.url, sizeof(bench.url), "http://127.0.0.1:1/v1");
+	snprintf(bench.at->url, sizeof(bench.at->url), "http://127.0.0.1:1/v1");
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	answer = client_answer(&client);
 	cr_expect(has(answer, "Status: 502"));
@@ -309,9 +309,9 @@ Test(relay, a_local_address_is_not_connected_to_unless_allowed)
 	bench_start(&bench);
 	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
 		bench_scenario(&bench, "json");
-		bench.provider.allow_local = false;
-		snprintf(bench.url, sizeof(bench.url), "https://%s:%d/json",
-		    hosts[i], bench.fake.port);
+		bench.at->provider.allow_local = false;
+		snprintf(bench.at->url, sizeof(bench.at->url),
+		    "https://%s:%d/json", hosts[i], bench.fake.port);
 		cr_assert_eq(client_start(&bench, &client, false), OK);
 		answer = client_answer(&client);
 		cr_expect(has(answer, "upstream_unreachable"), "%s", hosts[i]);
@@ -413,7 +413,8 @@ Test(relay, a_name_that_resolves_slowly_holds_nobody_up)
 
 	bench_start(&bench);
 	bench_scenario(&bench, "stream");
-	snprintf(bench.url, sizeof(bench.url), "https://slow.invalid/v1");
+	snprintf(bench.at->url, sizeof(bench.at->url),
+	    "https://slow.invalid/v1");
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	usleep(100000);
 	close(client.fd);
@@ -628,7 +629,7 @@ Test(relay, two_calls_of_one_client_run_at_the_same_time)
 	outlet = outlet_new(req);
 	for (int i = 0; i < 2; i++) {
 		calls[i] = call_new(req, &sink, NULL);
-		calls[i]->target = &bench.target;
+		calls[i]->target = &bench.at->target;
 		calls[i]->stream = true;
 		calls[i]->request_json = PROMPT;
 		calls[i]->request_len = strlen(PROMPT);

@@ -45,7 +45,8 @@ Test(routes, no_method_and_path_stands_twice)
 	for (size_t i = 0; i < routes_len; i++) {
 		for (size_t j = i + 1; j < routes_len; j++)
 			cr_expect(routes[i].method != routes[j].method ||
-				strcmp(routes[i].path, routes[j].path) != 0,
+				      strcmp(routes[i].path, routes[j].path) !=
+					  0,
 			    "%s", routes[i].path);
 	}
 }
@@ -66,8 +67,8 @@ Test(routes, rows_that_take_no_body_are_reads_or_deletes)
 		if (routes[i].body_max != 0)
 			continue;
 		cr_expect(routes[i].method == HTTP_GET ||
-			routes[i].method == HTTP_DELETE ||
-			routes[i].method == HTTP_POST,
+			      routes[i].method == HTTP_DELETE ||
+			      routes[i].method == HTTP_POST,
 		    "%s", routes[i].path);
 	}
 }

@@ -82,8 +82,8 @@ start(struct bench *bench)
 	cr_assert_eq(uuid_make(&row.user_id), OK);
 	for (int i = 0; i < CALLS; i++) {
 		cr_assert_eq(uuid_make(&row.id), OK);
-		cr_assert_not_null(
-		    inflight_enter(bench->board->inflight[1], &row));
+		cr_assert_not_null(inflight_enter(bench->board->inflight[1],
+		    &row));
 	}
 	atomic_store(&bench->board->rows[1].state, WORKER_DEAD);
 	pthread_create(&bench->journal.thread, NULL, write_records,

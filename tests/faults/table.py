@@ -1,0 +1,66 @@
+"""table.py - the table of README's section Faults, from the results of the last
+run: table.py writes it, table.py --check says whether all results are there and
+none has a loss.
+"""
+
+import json
+import re
+import sys
+
+from harness import RESULTS, TOP
+
+README = TOP / "README.md"
+BEGIN, END = "<!-- faults -->\n", "<!-- /faults -->\n"
+HEAD = ("| fault | times | acknowledged | lost | twice | what happens |\n"
+        "| --- | --: | --: | --: | --: | --- |\n")
+SECTION = """## Faults
+
+Each line is a test that does this to a running minuted while clients write down
+the id of every record that was acknowledged, and then compares their notes with
+the tables. `make test-faults` does it all again and writes this table.
+
+"""
+TOUR = "## A tour of the code\n"
+
+
+def number(value):
+    return f"{value:,}"
+
+
+def rows():
+    found = []
+    for path in RESULTS.glob("*.json"):
+        value = json.loads(path.read_text())
+        found.append((value["row"], value))
+    return [value for _, value in sorted(found, key=lambda each: each[0].lower())]
+
+
+def line(value):
+    what = value["what"]
+    if value["row"] == "kill loop":
+        what = "**" + what + "**"
+    return "| {} | {} | {} | {} | {} | {} |\n".format(
+        what, number(value["injections"]), number(value["acknowledged"]) or "",
+        number(value["lost"]), number(value["duplicated"]), value["happens"])
+
+
+def table():
+    return HEAD + "".join(map(line, rows()))
+
+
+def main():
+    if sys.argv[1:] == ["--check"]:
+        bad = [value for value in rows() if value["lost"] or value["duplicated"]]
+        print(table(), end="")
+        return 1 if bad or not rows() else 0
+    text = README.read_text()
+    if BEGIN not in text:
+        text = text.replace(TOUR, SECTION + BEGIN + END + "\n" + TOUR)
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    fresh = BEGIN + table() + END
+    README.write_text(re.sub(pattern, lambda _: fresh, text, count=1, flags=re.S))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

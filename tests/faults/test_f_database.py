@@ -1,0 +1,277 @@
+"""test_f_database.py - PostgreSQL that dies, hangs, is slow, or has no room."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from faultproxy import FaultProxy
+from harness import (Load, descriptors, no_loss, note, postmaster, settle, spool_figures)
+from instance import ROOT, wait_until
+from killloop import Injector, make_plan
+
+
+@pytest.mark.slow
+def test_f06_killed_backends_and_postmasters_lose_nothing(synced_cluster, make_instance):
+    instance = make_instance(cluster=synced_cluster)
+    with Load(instance, instance.user()) as load:
+        injector = Injector(instance)
+        injector.run(make_plan(6, 12, ["terminate", "backend", "postmaster",
+                                       "immediate", "freeze"]))
+        time.sleep(0.5)
+    figures = load.audit()
+    no_loss(figures)
+    note("F-06", "SIGKILL of backends and postmaster, immediate stop, frozen backends",
+         sum(injector.done.values()), figures,
+         "calls go on through the spool, reads are 503 until PostgreSQL has recovered")
+
+
+def key_of(instance, user):
+    got = user.post("/api/apikeys", {"name": "k"})
+    assert got.status == 201, got
+    instance.secrets.append(got.json()["key"])
+    return instance.http.as_user(got.json()["key"])
+
+
+def warm(*clients):
+    """Every worker has them in its cache."""
+    for client in clients:
+        for _ in range(12):
+            assert client.chat().status == 200
+
+
+def test_f07_postgres_down_calls_go_on_from_cache_and_spool(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    keyed = key_of(instance, user)
+    warm(user, keyed)
+    cluster.stop("immediate")
+    ids = []
+    for client in (user, keyed) * 5:
+        began = time.monotonic()
+        got = client.chat("while away")
+        assert got.status == 200, got
+        ids.append(got.headers["X-Call-Id"])
+        with client.chat_stream("chunks=3") as stream:
+            assert stream.status == 200
+            assert stream.texts()[-1] == "[DONE]"
+        ids.append(stream.headers["X-Call-Id"])
+        assert time.monotonic() - began < 4
+    logged = keyed.post("/api/event-log", {"user_id": "u", "message": "m"})
+    assert logged.status == 201 and logged.headers["X-Durable"] == "spool"
+    assert spool_figures(instance)["records"] >= len(ids)
+
+    health = instance.http.get("/health")
+    assert health.status == 503
+    assert health.json()["error"]["database"]["status"] == "down"
+    for path in ("/v1/calls", "/api/event-logs", "/api/user/stats"):
+        began = time.monotonic()
+        got = user.get(path)
+        assert got.status == 503 and int(got.headers["Retry-After"]) > 0, (path, got)
+        assert time.monotonic() - began < 2, path
+    assert instance.http.post("/auth/login", {
+        "email": user.email, "password": user.password}).status == 503
+
+    cluster.start()
+    began = time.monotonic()
+    wait_until(lambda: user.get("/v1/calls").status == 200, 5)
+    noticed = time.monotonic() - began
+    settle(instance, 10)
+    rows = instance.psql("select id from minuted.calls where status = 'completed'")
+    assert set(ids) <= {row[0] for row in rows}
+    assert noticed < 1.5, noticed  # a second, and the request itself
+
+
+@pytest.mark.slow
+def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    warm(user)
+    with Load(instance, user) as load:
+        time.sleep(1)
+        cluster.stop("immediate")
+        time.sleep(60)
+        waiting = spool_figures(instance)["records"]
+        cluster.start()
+        began = time.monotonic()
+        wait_until(lambda: spool_figures(instance)["segments"] == 0, 60, 0.2)
+        drained = time.monotonic() - began
+        time.sleep(1)
+    figures = load.audit()
+    no_loss(figures)
+    assert waiting > 1000
+    assert drained < 20, (waiting, drained)
+    calls = sum(n for name, n in load.counts.items() if name in ("whole 200", "stream 200"))
+    bad = sum(n for name, n in load.failed().items() if name.startswith(("whole", "stream")))
+    assert bad <= calls / 100, load.counts
+    note("F-07", "PostgreSQL down for a minute under load", 1, figures,
+         "calls and ingest go on into the spool, reads are 503; drained within seconds")
+
+
+def proxied(cluster, instance):
+    """The instance's PostgreSQL behind a proxy."""
+    there = instance.dir / "proxy"
+    there.mkdir(mode=0o755)
+    proxy = FaultProxy(str(cluster.dir / "run/.s.PGSQL.5432"), listen=there / ".s.PGSQL.5432")
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL"):
+        url = str(instance.settings[name])
+        instance.settings[name] = url.partition("?")[0] + f"?host={there}"
+    return proxy
+
+
+@pytest.fixture
+def behind_proxy(cluster, make_instance):
+    instance = make_instance(start=False, cluster=cluster)
+    proxy = proxied(cluster, instance)
+    instance.start()
+    yield instance, proxy
+    proxy.stop()
+
+
+def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
+    instance, proxy = behind_proxy
+    user = instance.user()
+    warm(user)
+    with user.chat_stream("chunks=40 delay=0.1") as stream:
+        events = stream.events()
+        next(events)
+        proxy.latency = 0.5
+        gaps, last = [], time.monotonic()
+        load = Load(instance, user)
+        for event in events:
+            gaps.append(event.at - last)
+            last = event.at
+            if event.data == "[DONE]":
+                break
+        assert event.data == "[DONE]"
+    counts = load.stop()
+    proxy.latency = 0
+    assert max(gaps[:-1]) < 0.6, max(gaps)
+    assert not [name for name in counts if name.endswith(("late", "broken", "cut"))], counts
+    figures = load.audit()
+    no_loss(figures)
+    note("F-08", "every answer of PostgreSQL 500 ms late", 1, figures,
+         "records wait for their commit or go to the spool, running streams are not touched")
+
+
+def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    warm(user)
+    holder = subprocess.Popen(
+        ["psql", "-X", "-q", "-d", cluster.url("postgres", instance.database), "-c",
+         "begin; lock table minuted.calls, minuted.events; select pg_sleep(6)"],
+        stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    began = time.monotonic()
+    got = user.chat("while locked")
+    assert got.status == 200, got
+    assert time.monotonic() - began < 5
+    assert instance.http.get("/").status == 200
+    holder.wait()
+    settle(instance)
+    rows = instance.psql("select status from minuted.calls where id = '%s'"
+                         % got.headers["X-Call-Id"])
+    assert rows == [["completed"]]
+
+
+def test_f17_a_postgres_that_says_nothing_more_is_left_in_time(behind_proxy):
+    instance, proxy = behind_proxy
+    user = instance.user()
+    warm(user)
+    settle(instance)
+    before = [descriptors(pid) for pid in instance.workers()]
+    proxy.hole = True
+    began = time.monotonic()
+    got = user.chat("into the hole")
+    assert got.status == 200, got
+    assert time.monotonic() - began < 12
+    began = time.monotonic()
+    assert user.get("/v1/calls").status == 503
+    assert time.monotonic() - began < 10
+    proxy.hole = False
+    proxy.cut_all()
+    settle(instance)
+    rows = instance.psql("select status from minuted.calls where id = '%s'"
+                         % got.headers["X-Call-Id"])
+    assert rows == [["completed"]]
+    after = wait_until(lambda: [descriptors(pid) for pid in instance.workers()])
+    assert sum(after) <= sum(before) + 12, (before, after)
+
+
+# Full disks of PostgreSQL.
+
+
+def test_f09_a_full_disk_of_postgres_goes_to_the_spool(cluster, mount, make_instance):
+    disk = mount("tmpfs", 60, owner="postgres")
+    cluster.psql("postgres", f"create tablespace small location '{disk.at}'")
+    instance = make_instance(start=False, cluster=cluster)
+    cluster.database(instance.database)
+    cluster.psql("postgres", f"alter database {instance.database} set tablespace small")
+    instance.start()
+    user = instance.user()
+    warm(user)
+    disk.fill()
+    with Load(instance, user) as load:
+        wait_until(lambda: spool_figures(instance).get("records", 0) > 100, 30, 0.2)
+        time.sleep(1)
+        assert user.chat().status == 200
+    disk.free()
+    figures = load.audit()
+    no_loss(figures)
+    instance.stop_minuted()
+    cluster.psql("postgres", f"drop database {instance.database} with (force)")
+    cluster.psql("postgres", "drop tablespace small")
+    note("F-09", "PostgreSQL's data disk full", 1, figures,
+         "records go to the spool, and in as soon as there is room")
+
+
+def test_f10_a_full_wal_disk_of_postgres(cluster, mount, make_instance):
+    disk = mount("tmpfs", 120, owner="postgres")
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    warm(user)
+    cluster.stop()
+    wal = cluster.dir / "postgres/pg_wal"
+    shutil.copytree(wal, disk.at / "wal")
+    shutil.rmtree(wal)
+    wal.symlink_to(disk.at / "wal")
+    if ROOT:
+        for each in [disk.at / "wal", *(disk.at / "wal").rglob("*")]:
+            shutil.chown(each, "postgres", "postgres")
+        (disk.at / "wal").chmod(0o700)
+    cluster.start()
+    instance.wait_healthy()
+    disk.fill()
+    with Load(instance, user) as load:
+        def full():
+            if postmaster(cluster) is None:
+                return True
+            try:
+                cluster.psql("postgres", "create table if not exists f (t text); insert into f "
+                             "select repeat('x', 1000) from generate_series(1, 20000)")
+            except subprocess.CalledProcessError:
+                pass
+            return postmaster(cluster) is None
+
+        wait_until(full, 60, 0.1)
+        time.sleep(1)
+        assert user.chat().status == 200
+    disk.free()
+    (cluster.dir / "postgres/postmaster.pid").unlink(missing_ok=True)
+    cluster.start()
+    figures = load.audit()
+    no_loss(figures)
+    note("F-10", "PostgreSQL's WAL disk full: it stops and stays down", 1, figures,
+         "as F-07 until somebody makes room and starts it")
+    instance.stop_minuted()
+    cluster.stop()
+    back = cluster.dir / "wal"
+    shutil.copytree(disk.at / "wal", back)
+    wal.unlink()
+    back.rename(wal)
+    shutil.chown(wal, "postgres", "postgres")
+    for each in wal.rglob("*"):
+        shutil.chown(each, "postgres", "postgres")
+    wal.chmod(0o700)
