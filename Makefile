@@ -94,7 +94,8 @@ $(B)/gen/%.o: $(B)/gen/%.c
 $(B)/unit/%: tests/unit/%.c $(B)/libminuted.a
 	@mkdir -p $(@D)
 	$(call SAY,cc)
-	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) -lcriterion
+	$Q$(CC) $(UNIT_FLAGS.$(PROFILE)) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) $(if $(UNIT_FLAGS.$(PROFILE)),,-lcriterion)
+UNIT_FLAGS.tsan := -isystem tests/support/tsan
 
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libminuted.a
 	@mkdir -p $(@D)
@@ -150,14 +151,38 @@ test: ## everything: lint, unit tests three ways, API tests, clients
 	$(MAKE) check-api
 	$(MAKE) PROFILE=asan check-api PYTEST='-m "not slow"'
 	$(MAKE) check-clients
+	$(MAKE) check-faults
 # what the thread sanitizer has to see
 THREADED := journal% relay% limit% inflight% cache% catalog% pool%
 
 unit: $(UNIT)
 
-bench: ## the gateway beside nginx alone, on this machine
+check-faults: $(B)/minuted ## the quick half of the fault tests
+	MINUTED=$(B)/minuted $(PYTHON) tests/faults -m "not slow" $(PYTEST)
+	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 40
+
+test-faults: ## every fault, 1,000 kills, the table in README (SEED=)
+	deploy/install-packages run test
+	$(MAKE) -j$(JOBS) all
+	rm -rf build/faults
+	MINUTED=$(B)/minuted $(PYTHON) tests/faults $(PYTEST)
+	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 1000 $(SEED:%=--seed %)
+	$(FAULTS)/table.py
+
+soak: ## mixed load for SECONDS=1800: memory and descriptors stay flat
 	$(MAKE) -j$(JOBS) PROFILE=release all
-	MINUTED=build/release/minuted /usr/bin/python3 -B tests/bench/bench.py
+	MINUTED=build/release/minuted $(FAULTS)/soak.py
+FAULTS := /usr/bin/python3 -B tests/faults
+
+bench: ## the figures of this machine (ONLY="gateway reads", README=1)
+	$(MAKE) -j$(JOBS) PROFILE=release all build/release/bench/streams
+	MINUTED=$(CURDIR)/build/release/minuted /usr/bin/python3 -B \
+		tests/bench/bench.py $(if $(README),--readme)
+
+$(B)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call SAY,cc)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@ $(LDFLAGS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=60
 	$(MAKE) -j$(JOBS) PROFILE=fuzz fuzz-run
@@ -204,6 +229,6 @@ clean: ## remove build/, keep var/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
-.PHONY: all docs run stop status check check-api check-clients test unit bench fuzz \
-	fuzz-run lint format-check tidy lint-scripts format install clean help
+.PHONY: all docs run stop status check check-api check-clients test unit bench soak fuzz \
+	check-faults test-faults fuzz-run lint format-check tidy lint-scripts format install clean help
 -include $(OBJ:.o=.d) $(B)/src/main.d $(UNIT:=.d)

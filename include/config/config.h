@@ -31,6 +31,7 @@ struct config {
 	int64_t workers;         /* WORKERS, 0: one a core */
 	int64_t threads;         /* THREADS: request threads a worker */
 	int64_t connections_max; /* CONNECTIONS_MAX: from nginx, a worker */
+	int64_t queue_ms;        /* QUEUE_TIMEOUT, 0: any */
 	int64_t drain_ms;        /* DRAIN_TIMEOUT */
 
 	/* credentials */

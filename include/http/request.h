@@ -121,6 +121,7 @@ struct http_request {
 	struct identity who;
 	char id[HTTP_REQUEST_ID_SIZE];
 	int64_t started_us; /* clock_mono_us() */
+	int64_t arrived_us; /* clock_wall_us() of the web server; 0 unknown */
 
 	/* the answer, see response.h */
 	int status;

@@ -34,6 +34,13 @@ struct spool_options {
 };
 
 /*
+ * Before any slot is taken: can dir (made if missing, its parent not) be used?
+ * What is wrong is one line in the log.  ERR_INPUT: a segment of a newer
+ * version, which is left untouched.  ERR_SYSTEM: the disk.
+ */
+enum err spool_check(const char *dir) MUST_CHECK;
+
+/*
  * Takes the slot.  What is wrong is one line in the log.  ERR_CONFLICT:
  * another process holds it.  ERR_INPUT: it has a segment of a newer version,
  * which is left untouched.  ERR_SYSTEM: the disk.

@@ -7,6 +7,7 @@
 #include "api/throttle.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "api/app.h"

@@ -98,6 +98,9 @@ const struct config_option config_options[] = {
 	    "a provider's whole answer"),
 	OPT("PUBLIC_URL", URL, public_url, "", 0, 0, TEXT_MAX,
 	    "what Link headers begin with; none: the request's host"),
+	OPT("QUEUE_TIMEOUT", DURATION, queue_ms, "25ms", 0, 0, HOUR,
+	    "longest wait for a thread while the queue does not get shorter, "
+	    "0: any"),
 	OPT("RATE_LIMIT_MAX_REQUESTS", INT, rate_max, "50", 0, 1, REQUESTS_MAX,
 	    "playground calls of a user in RATE_LIMIT_WINDOW"),
 	OPT("RATE_LIMIT_WINDOW", DURATION, rate_window_ms, "1h", 0, SECOND,

@@ -24,6 +24,7 @@ struct vars {
 	const char *query_string;
 	const char *remote_addr;
 	const char *request_method;
+	const char *request_msec;
 	const char *request_scheme;
 	const char *request_uri;
 	const char *script_name;
@@ -51,6 +52,7 @@ static const struct {
 	VAR("QUERY_STRING",   query_string),
 	VAR("REMOTE_ADDR",    remote_addr),
 	VAR("REQUEST_METHOD", request_method),
+	VAR("REQUEST_MSEC",   request_msec),
 	VAR("REQUEST_SCHEME", request_scheme),
 	VAR("REQUEST_URI",    request_uri),
 	VAR("SCRIPT_NAME",    script_name),
@@ -211,6 +213,28 @@ is_host(const char *text)
 		   "0123456789.-_:[]")] == '\0';
 }
 
+/* "1700000000.123" in microseconds; 0 for anything else. */
+static int64_t
+read_msec(const char *text)
+{
+	int64_t value = 0;
+	int after = -1; /* digits after the point */
+
+	if (text == NULL)
+		return 0;
+	for (; *text != '\0'; text++) {
+		if (*text == '.' && after < 0) {
+			after = 0;
+			continue;
+		}
+		if (*text < '0' || *text > '9' || value > INT64_MAX / 100000)
+			return 0;
+		value = value * 10 + (*text - '0');
+		after += after >= 0;
+	}
+	return after == 3 ? value * 1000 : 0;
+}
+
 static enum err
 set_edge(struct http_request *req, const struct vars *vars)
 {
@@ -220,6 +244,7 @@ set_edge(struct http_request *req, const struct vars *vars)
 		host = vars->server_name;
 	if (host == NULL || !is_host(host))
 		host = "localhost";
+	req->arrived_us = read_msec(vars->request_msec);
 	if ((vars->request_scheme != NULL &&
 		strcmp(vars->request_scheme, "https") == 0) ||
 	    (vars->https != NULL && strcmp(vars->https, "on") == 0))

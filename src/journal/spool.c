@@ -79,26 +79,67 @@ name_slot(int number, char name[SLOT_NAME_SIZE])
 	return err;
 }
 
-/* ERR_INPUT when a segment is of a newer version. */
+/* Slot slot of directory dir: ERR_INPUT when a segment is of a newer version. */
 static enum err
-check_segments(struct spool *spool, const char *dir)
+check_segments(int slot_fd, const char *dir, const char *slot)
 {
 	struct slot_names names;
 	enum err err;
 
-	err = slot_segments(spool->slot.dir_fd, &names);
+	err = slot_segments(slot_fd, &names);
 	for (size_t i = 0; err == OK && i < names.count; i++) {
-		err = segment_check(spool->slot.dir_fd, names.names[i]);
+		err = segment_check(slot_fd, names.names[i]);
 		if (err == ERR_INPUT)
 			log_error("spool %s/%s/%s is from a newer minuted and "
 				  "was left untouched: start that version, or "
 				  "move the file away",
-			    dir, spool->slot_name, names.names[i]);
+			    dir, slot, names.names[i]);
 		else if (err == ERR_SYSTEM)
 			log_warn_errno("spool %s/%s/%s cannot be read", dir,
-			    spool->slot_name, names.names[i]);
+			    slot, names.names[i]);
 	}
 	slot_names_fini(&names);
+	return err;
+}
+
+static enum err
+check_slot(int spool_fd, const char *dir, const char *slot)
+{
+	enum err err;
+	int fd;
+
+	err = slot_directory(spool_fd, slot, &fd);
+	if (err != OK) {
+		log_warn_errno("spool %s/%s cannot be used", dir, slot);
+		return err;
+	}
+	err = check_segments(fd, dir, slot);
+	(void)close(fd); /* only read */
+	return err;
+}
+
+enum err
+spool_check(const char *dir)
+{
+	struct slot_names slots = { 0 };
+	enum err err;
+	int fd;
+
+	err = slot_directory(AT_FDCWD, dir, &fd);
+	if (err != OK) {
+		log_warn_errno("SPOOL_DIR: cannot use %s", dir);
+		return err;
+	}
+	err = slot_list(fd, &slots);
+	if (err != OK)
+		log_warn_errno("SPOOL_DIR: cannot read %s", dir);
+	for (size_t i = 0; err == OK && i < slots.count; i++) {
+		err = check_slot(fd, dir, slots.names[i]);
+		if (err == ERR_MISSING)
+			err = OK; /* its worker delivered it just now */
+	}
+	slot_names_fini(&slots);
+	(void)close(fd); /* only read */
 	return err;
 }
 
@@ -143,7 +184,8 @@ set_up(struct spool *spool, const struct spool_options *options)
 	if (err == OK)
 		err = open_slot(spool, options);
 	if (err == OK)
-		err = check_segments(spool, options->dir);
+		err = check_segments(spool->slot.dir_fd, options->dir,
+		    spool->slot_name);
 	if (err == OK)
 		err = measure_own(spool);
 	if (err == OK)

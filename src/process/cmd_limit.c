@@ -91,12 +91,14 @@ read_window(const char *text, char out[NUMBER_SIZE])
 static int
 set(const struct wish *wish)
 {
-	const bool none = strcmp(wish->words[2], "none") == 0;
+	const char *amount = wish->words[2];
 	const char *args[] = { wish->words[0], wish->key, wish->words[1],
-		none ? NULL : wish->words[2], wish->window };
+		amount, wish->window };
 	struct db_rows *rows = NULL;
 	enum err err;
 
+	if (amount != NULL && strcmp(amount, "none") == 0)
+		args[3] = NULL;
 	err = db_query(wish->db, DB_LIMITS_SET, args, &rows);
 	if (err != OK)
 		return cmd_db_failed(wish->db, "limit set", err);

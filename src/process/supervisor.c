@@ -20,12 +20,14 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "journal/spool.h"
 #include "process/listener.h"
 #include "process/sweep.h"
 #include "process/worker.h"
 
-#define TICK_MS 100
-#define HANG_US 30000000 /* a heartbeat this old: the worker hangs */
+#define TICK_MS      100
+#define PROBLEMS_MAX ((size_t)64 * 1024)
+#define HANG_US      30000000 /* a heartbeat this old: the worker hangs */
 /* Deaths that are answered by a start at once: so many at a time, and so many
  * a second for long.  More is a crash loop, and starts wait. */
 #define RESTARTS_BURST      40
@@ -278,29 +280,58 @@ watchdog(struct supervisor *sup)
 	}
 }
 
+/* What is made once, before the first worker: NULL, or the setting's name. */
+static const char *
+needs_restart(const struct config *now, const struct config *fresh)
+{
+	if (strcmp(now->socket, fresh->socket) != 0)
+		return "SOCKET";
+	if (strcmp(now->spool_dir, fresh->spool_dir) != 0)
+		return "SPOOL_DIR";
+	return now->streams_max != fresh->streams_max ? "STREAMS_MAX" : NULL;
+}
+
+static enum err
+load_again(const struct supervisor *sup, struct config **out)
+{
+	struct buf problems;
+	const char *name;
+	enum err err;
+
+	buf_init(&problems, PROBLEMS_MAX);
+	err = config_load(sup->config->path, &problems, out);
+	name = err == OK ? needs_restart(sup->config, *out) : NULL;
+	if (name != NULL) {
+		buf_addf(&problems, "%s: a change of it needs a restart", name);
+		config_free(*out);
+		err = ERR_INPUT;
+	}
+	if (err != OK)
+		log_error("reload refused, the old settings stay: %s",
+		    buf_str(&problems));
+	buf_fini(&problems);
+	return err;
+}
+
 static void
 reload_begin(struct supervisor *sup)
 {
 	struct config *fresh = NULL;
-	struct buf problems;
 
-	buf_init(&problems, 64 * 1024);
 	if (sup->reload_at_us != 0) {
 		log_warn("a reload is already running");
-	} else if (config_load(sup->config->path, &problems, &fresh) != OK) {
-		log_error("reload refused, the old settings stay: %s",
-		    buf_str(&problems));
-	} else {
-		log_info("reload: starting new workers");
-		sup->config_old = sup->config;
-		sup->config = fresh;
-		sup->generation++;
-		sup->backoff_us = 0;
-		sup->spawn_after_us = 0;
-		sup->reload_at_us = clock_mono_us();
-		log_setup((enum log_level)fresh->log_level, "supervisor");
+		return;
 	}
-	buf_fini(&problems);
+	if (load_again(sup, &fresh) != OK)
+		return;
+	log_info("reload: starting new workers");
+	sup->config_old = sup->config;
+	sup->config = fresh;
+	sup->generation++;
+	sup->backoff_us = 0;
+	sup->spawn_after_us = 0;
+	sup->reload_at_us = clock_mono_us();
+	log_setup((enum log_level)fresh->log_level, "supervisor");
 }
 
 static bool
@@ -456,7 +487,9 @@ open_all(struct supervisor *sup)
 	const struct config *config = sup->config;
 	enum err err;
 
-	err = lock_spool(sup);
+	err = spool_check(config->spool_dir);
+	if (err == OK)
+		err = lock_spool(sup);
 	if (err != OK)
 		return err;
 	err = listener_open(config->socket, config->socket_group,

@@ -23,9 +23,11 @@
 #include "base/log.h"
 #include "db/migrate.h"
 #include "http/fcgi.h"
+#include "http/problem.h"
 #include "process/appstart.h"
 #include "process/connections.h"
 #include "process/listener.h"
+#include "process/shed.h"
 #include "process/sweep.h"
 
 #define REQUEST_STACK (512 * 1024)
@@ -33,6 +35,7 @@
 #define PAUSE_MS      5   /* before the socket is looked at again */
 #define BALANCE_SLACK 8   /* connections above the least loaded worker */
 #define DRAIN_POLL_MS 5
+#define ACCEPT_MAX    16
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
 struct worker {
@@ -40,6 +43,7 @@ struct worker {
 	struct scoreboard_row *row;
 	struct app app;
 	struct connections *connections;
+	struct shed shed;
 	size_t body_max;
 	int epoll_fd;
 	int stop_fd;  /* eventfd: readable for good once threads must end */
@@ -159,13 +163,19 @@ accept_one(struct worker *worker)
 	return true;
 }
 
+/* Several at once: one for each time that its turn comes would let them wait
+ * behind every request while threads are short. */
 static void
-accept_connection(struct worker *worker)
+accept_connections(struct worker *worker)
 {
-	if (accept_one(worker)) {
-		if (has_its_share(worker))
+	for (int i = 0; i < ACCEPT_MAX; i++) {
+		if (!accept_one(worker))
+			break;
+		if (has_its_share(worker)) {
 			pause_listening(worker);
-		return;
+			return;
+		}
+		errno = EAGAIN;
 	}
 	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
 		return; /* another thread was faster, or nginx gave up */
@@ -199,7 +209,9 @@ serve(struct worker *worker, struct db *db, struct link *link, uint32_t events)
 	}
 	req->app = &worker->app;
 	req->db = db;
-	if (dispatch(req) == PARKED)
+	if (shed_refuses(&worker->shed, req))
+		(void)problem_reply(req, ERR_BUSY, "too many requests wait");
+	else if (dispatch(req) == PARKED)
 		return;      /* the relay, the journal or a pool answers it */
 	request_finish(req); /* answers, logs, frees, arms the connection */
 }
@@ -210,12 +222,17 @@ request_loop(struct worker *worker, struct db *db)
 	struct epoll_event event;
 
 	for (;;) {
-		if (epoll_wait(worker->epoll_fd, &event, 1, -1) != 1)
+		int count;
+
+		shed_wait(&worker->shed);
+		count = epoll_wait(worker->epoll_fd, &event, 1, -1);
+		shed_work(&worker->shed);
+		if (count != 1)
 			continue; /* EINTR */
 		if (event.data.ptr == &worker->stop_fd)
 			return;
 		if (event.data.ptr == &worker->listening)
-			accept_connection(worker);
+			accept_connections(worker);
 		else if (event.data.ptr == &worker->seat)
 			(void)take_handed_over(worker); /* or another did */
 		else if (event.data.ptr == &worker->pause_fd)
@@ -438,6 +455,7 @@ start(struct worker *worker)
 	if (err != OK)
 		return err;
 	worker->body_max = dispatch_body_max(seat->config);
+	worker->shed.timeout_us = seat->config->queue_ms * 1000;
 	watch(worker, worker->stop_fd, EPOLLIN);
 	watch(worker, worker->pause_fd, EPOLLIN | EPOLLET);
 	watch(worker, seat->handover[1], EPOLLIN | EPOLLEXCLUSIVE);

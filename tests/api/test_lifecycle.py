@@ -2,6 +2,7 @@
 away: what is lost is only what was in the hands of the dead."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -82,8 +83,8 @@ def test_killed_workers_lose_only_what_is_in_their_hands(make_instance):
     for _ in range(10):
         time.sleep(0.4)
         victims = wait_until(lambda: len(w := instance.workers()) == 2 and w)
-        os.kill(random.choice(victims), signal.SIGKILL)
         kills.append(time.monotonic())
+        os.kill(random.choice(victims), signal.SIGKILL)
     time.sleep(0.4)
     load.stop()
     assert len(load.finished()) > 200
@@ -129,7 +130,8 @@ def test_a_crash_loop_backs_off_and_heals(make_instance):
     end = time.monotonic() + 4
     while time.monotonic() < end:
         for pid in instance.workers():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         time.sleep(0.01)
     assert len(killed) < 100  # not as fast as they die
@@ -168,6 +170,20 @@ def test_a_reload_with_bad_settings_keeps_the_old(make_instance):
     workers = instance.workers()
     instance.reload()
     wait_until(lambda: "THREADS" in instance.log())
+    assert instance.workers() == workers
+    assert instance.http.get("/health").status == 200
+
+
+@pytest.mark.parametrize("name, value", [
+    ("SOCKET", "/tmp/elsewhere.sock"), ("SPOOL_DIR", "/tmp"), ("STREAMS_MAX", "7"),
+])
+def test_a_reload_of_what_needs_a_restart_is_refused(make_instance, name, value):
+    instance = make_instance()
+    workers = instance.workers()
+    instance.settings[name] = value
+    instance.write_settings()
+    instance.reload()
+    wait_until(lambda: f"{name}: a change of it needs a restart" in instance.log())
     assert instance.workers() == workers
     assert instance.http.get("/health").status == 200
 

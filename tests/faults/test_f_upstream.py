@@ -76,8 +76,13 @@ def record_of(spoiled, call_id):
     return rows[0] if rows and rows[0][0] != "running" else None
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("fault", FAULTS)
+# faults of streams that a whole answer of this provider does not have
+ONLY_STREAMS = {"an answer without end", "silence within"}
+CASES = [(fault, stream) for fault in FAULTS for stream in (False, True)
+         if stream or fault not in ONLY_STREAMS]
+
+
+@pytest.mark.parametrize("fault, stream", CASES)
 def test_f16_a_provider_that_fails(spoiled, proxy, client, fault, stream):
     settings, plan = FAULTS[fault]
     if not stream and plan in ("garbage=1", "badutf8=1", "errorevent=1", "unterminated=1",

@@ -158,6 +158,36 @@ Test(request, finish_calls_on_finish_before_the_request_is_gone)
 	memory_answer_fini(&answer);
 }
 
+static bool
+take_over(struct http_request *req, void *arg)
+{
+	int *calls = arg;
+
+	(void)req;
+	return (*calls)++ == 0;
+}
+
+Test(request, who_takes_an_answer_over_finishes_it_once)
+{
+	const char *const envp[] = { "REQUEST_METHOD=GET", "REQUEST_URI=/x",
+		NULL };
+	struct memory_answer answer;
+	struct http_request *req = make(envp, &answer);
+	int calls = 0;
+
+	req->before_send = take_over;
+	req->before_send_arg = &calls;
+	(void)response_empty(req, 204);
+	request_finish(req);
+	cr_expect_eq(calls, 1);
+	cr_expect_not(answer.finished);
+	cr_expect_eq(answer.bytes.len, 0);
+	request_finish(req);
+	cr_expect_eq(calls, 1);
+	cr_expect(answer.finished);
+	memory_answer_fini(&answer);
+}
+
 Test(request, finish_records_a_client_that_left)
 {
 	const char *const envp[] = { "REQUEST_METHOD=GET", "REQUEST_URI=/",

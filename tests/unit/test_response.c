@@ -287,3 +287,25 @@ Test(response, a_stream_whose_headers_do_not_fit_can_still_be_answered)
 	cr_expect(has(finish(req), "Status: 503 "));
 	memory_answer_fini(&answer);
 }
+
+Test(response, a_copy_of_a_stream_has_its_headers_and_bytes)
+{
+	struct http_request *req = make("REQUEST_METHOD=GET");
+	struct http_copy copy;
+
+	buf_init(&copy.headers, 1000);
+	buf_init(&copy.body, 7);
+	req->copy = &copy;
+	response_header(req, "X-Call-Id", "1");
+	cr_assert_eq(stream_begin(req, 200, "text/event-stream"), OK);
+	cr_expect_eq(stream_write(req, "abc", 3), OK);
+	cr_expect_eq(stream_write(req, "def", 3), OK);
+	cr_expect_str_eq(buf_str(&copy.body), "abcdef");
+	cr_expect(has(buf_str(&copy.headers), "X-Call-Id: 1\r\n"));
+	cr_expect_eq(stream_write(req, "more", 4), OK);
+	cr_expect_not(buf_ok(&copy.body)); /* the stream itself goes on */
+	cr_expect(has(finish(req), "abcdefmore"));
+	buf_fini(&copy.headers);
+	buf_fini(&copy.body);
+	memory_answer_fini(&answer);
+}

@@ -1,0 +1,131 @@
+/*
+ * test_throttle.c - how often a password may be guessed.
+ */
+#include "api/throttle.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "api/app.h"
+#include "http/memory.h"
+
+#define MOST 3
+
+static struct config config = { .login_failures = MOST,
+	.login_window_ms = 60000 };
+static struct app app = { .config = &config };
+static struct memory_answer answer;
+
+static void
+setup(void)
+{
+	app.limits = limits_map(1000);
+	cr_assert_not_null(app.limits);
+}
+
+static void
+teardown(void)
+{
+	limits_unmap(app.limits);
+}
+
+TestSuite(throttle, .init = setup, .fini = teardown);
+
+enum outcome { PASSES, FAILS, BREAKS, RUNS };
+
+/* The status of a try from address: 0 when it was let through. */
+static int
+try_once(const char *account, const char *address, enum outcome outcome)
+{
+	char remote[64];
+	const char *const envp[] = { "REQUEST_METHOD=POST", "REQUEST_URI=/x",
+		remote, NULL };
+	struct http_request *req = NULL;
+	struct throttle one;
+	int status = 0;
+
+	memcpy(remote, "REMOTE_ADDR=", 12);
+	memcpy(remote + 12, address, strlen(address) + 1);
+	cr_assert_eq(memory_request(envp, NULL, 0, &answer, &req), OK);
+	req->app = &app;
+	if (throttle_or_reply(req, account, &one) != OK)
+		status = req->status;
+	else if (outcome == PASSES)
+		throttle_passed(req, &one);
+	else if (outcome == FAILS)
+		throttle_failed(req, &one);
+	else if (outcome == BREAKS)
+		throttle_undo(req, &one);
+	req->status = 200;
+	request_finish(req);
+	memory_answer_fini(&answer);
+	return status;
+}
+
+static void
+fail(const char *account, const char *address, int times)
+{
+	for (int i = 0; i < times; i++)
+		cr_assert_eq(try_once(account, address, FAILS), 0);
+}
+
+Test(throttle, so_many_failures_of_an_account_from_an_address)
+{
+	fail("anna", "192.0.2.1", MOST);
+	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 429);
+	cr_expect_eq(try_once("ANNA", "192.0.2.1", PASSES), 429);
+	cr_expect_eq(try_once("anna", "192.0.2.2", PASSES), 0);
+	cr_expect_eq(try_once("bert", "192.0.2.1", PASSES), 0);
+}
+
+Test(throttle, tries_at_the_same_time_count)
+{
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(try_once("anna", "192.0.2.1", RUNS), 0);
+	cr_expect_eq(try_once("anna", "192.0.2.1", RUNS), 429);
+}
+
+Test(throttle, a_right_password_starts_anew)
+{
+	for (int i = 0; i < 10; i++) {
+		fail("anna", "192.0.2.1", MOST - 1);
+		cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 0);
+	}
+}
+
+Test(throttle, what_was_not_looked_at_does_not_count)
+{
+	for (int i = 0; i < 20 * MOST; i++)
+		cr_expect_eq(try_once("anna", "192.0.2.1", BREAKS), 0);
+}
+
+Test(throttle, an_address_has_ten_times_as_many)
+{
+	char name[] = "name-A";
+
+	for (int i = 0; i < 10; i++) {
+		name[5] = (char)('A' + i);
+		fail(name, "192.0.2.1", MOST);
+	}
+	cr_expect_eq(try_once("another", "192.0.2.1", PASSES), 429);
+	cr_expect_eq(try_once("another", "192.0.2.2", PASSES), 0);
+}
+
+Test(throttle, an_account_has_ten_times_as_many)
+{
+	char address[] = "192.0.2.0";
+
+	for (int i = 0; i < 10; i++) {
+		address[8] = (char)('0' + i);
+		fail("anna", address, MOST);
+	}
+	cr_expect_eq(try_once("anna", "198.51.100.1", PASSES), 429);
+	cr_expect_eq(try_once("bert", "198.51.100.1", PASSES), 0);
+}
+
+Test(throttle, a_network_of_ipv6_is_one_address)
+{
+	fail("anna", "2001:db8:1:2::1", MOST);
+	cr_expect_eq(try_once("anna", "2001:db8:1:2:ffff::9", PASSES), 429);
+	cr_expect_eq(try_once("anna", "2001:db8:1:3::1", PASSES), 0);
+}
