@@ -132,9 +132,10 @@ read_names(struct http_request *req, struct problem_fields *bad,
     struct account_change *out)
 {
 	const char *email, *username;
+	bool email_good = account_form_email(req, bad, body, &email);
+	bool username_good = account_form_username(req, bad, body, &username);
 
-	if (!account_form_email(req, bad, body, &email) ||
-	    !account_form_username(req, bad, body, &username))
+	if (!email_good || !username_good)
 		return;
 	if (email == NULL && username == NULL)
 		return;

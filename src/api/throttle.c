@@ -61,8 +61,7 @@ subject_of(const char *account, char out[SECRET_HASH_SIZE])
 
 	buf_init(&lower, 4096);
 	for (const char *c = account; *c != '\0'; c++) {
-		char small =
-		    *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+		char small = (char)tolower((unsigned char)*c);
 
 		buf_add(&lower, &small, 1);
 	}

@@ -22,11 +22,6 @@
 /* with neither PostgreSQL nor a spool: how long a batch is tried again */
 #define KEEP_US       2000000LL
 #define KEEP_PAUSE_NS 50000000L
-/* A batch of many costs little more than one of few: while PACE_RECORDS come
- * in PACE_US, a batch is taken only so long after the one before it. */
-#define PACE_US      INT64_C(2000)
-#define PACE_RECORDS 4
-#define GAP_MAX_US   (4 * PACE_US)
 
 struct journal {
 	struct db *db;       /* of the thread */
@@ -34,8 +29,6 @@ struct journal {
 	struct keeper *keeper;
 	struct record_view *views; /* of the batch in hand */
 	size_t views_cap;
-	int64_t taken_us; /* when the last batch was */
-	int64_t gap_us;   /* between records, on average */
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* guards what follows up to stopping */
@@ -199,36 +192,6 @@ cut(struct journal *journal, struct batch *batch)
 	atomic_fetch_sub(&journal->queued_bytes, bytes);
 }
 
-/* Notes how fast the records of the batch, taken now, came. */
-static void
-note_gap(struct journal *journal, size_t count)
-{
-	int64_t now_us = clock_mono_us();
-	int64_t gap_us = (now_us - journal->taken_us) / (int64_t)count;
-
-	if (gap_us > GAP_MAX_US)
-		gap_us = GAP_MAX_US;
-	journal->gap_us += (gap_us - journal->gap_us) / 8;
-	journal->taken_us = now_us;
-}
-
-/* Lets more records come when many do. */
-static void
-pace(const struct journal *journal)
-{
-	struct timespec pause = { .tv_sec = 0 };
-	int64_t rest_us;
-
-	if (journal->gap_us * PACE_RECORDS > PACE_US ||
-	    atomic_load(&journal->queued_bytes) > JOURNAL_BATCH_BYTES)
-		return;
-	rest_us = journal->taken_us + PACE_US - clock_mono_us();
-	if (rest_us <= 0)
-		return;
-	pause.tv_nsec = rest_us * 1000;
-	(void)nanosleep(&pause, NULL); /* a shorter one is fine */
-}
-
 /* Waits for records; false when stopping and none is left. */
 static bool
 take(struct journal *journal, struct batch *batch)
@@ -242,15 +205,10 @@ take(struct journal *journal, struct batch *batch)
 	}
 	journal->sleeping = false;
 	any = journal->head != NULL;
+	if (any)
+		cut(journal, batch);
 	pthread_mutex_unlock(&journal->lock);
-	if (!any)
-		return false;
-	pace(journal);
-	pthread_mutex_lock(&journal->lock);
-	cut(journal, batch);
-	pthread_mutex_unlock(&journal->lock);
-	note_gap(journal, batch->count);
-	return true;
+	return any;
 }
 
 static enum err
@@ -439,7 +397,6 @@ journal_start(const struct config *config, int instance, struct journal **out)
 	pthread_mutex_init(&journal->lock, NULL);
 	pthread_cond_init(&journal->wake, NULL);
 	journal->tail = &journal->head;
-	journal->gap_us = GAP_MAX_US;
 	err = start_parts(journal, config, instance);
 	if (err != OK) {
 		destroy(journal);

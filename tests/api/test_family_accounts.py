@@ -87,7 +87,8 @@ def test_logger_profile(instance):
     logger_user(instance, name)
     assert client.request("PUT", "/api/user/profile", {"username": name}).status == 409
     assert fields(client.request("PUT", "/api/user/profile", {
-        "email": "x", "new_password": "y"})) == {"email", "current_password", "new_password"}
+        "username": " ", "email": "x", "new_password": "y"})) == {
+            "username", "email", "current_password", "new_password"}
 
 
 def test_logger_password_change_is_all_or_nothing(instance):

@@ -52,6 +52,7 @@ def test_a_prompt_is_answered_and_recorded(instance, user, provider):
     call = user.call(got)
     assert call["kind"] == "prompt" and call["status"] == "completed"
     assert call["user"] == "Ann" and call["environment"] == "testing"
+    assert at % 1000 == int(call["started_at"][-4:-1])
     assert call["metadata"] == {"user": "Ann", "environment": "testing", "model": "fake"}
 
 

@@ -121,14 +121,6 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def backends(cluster, database=None):
-    """Process ids of PostgreSQL's client backends."""
-    where = f"and datname = '{database}'" if database else "and datname is not null"
-    rows = cluster.psql("postgres", "select pid from pg_stat_activity where "
-                        f"backend_type = 'client backend' and pid <> pg_backend_pid() {where}")
-    return [int(row[0]) for row in rows]
-
-
 def postmaster(cluster):
     """Process id, or None when it is not running."""
     try:

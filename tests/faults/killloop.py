@@ -10,8 +10,10 @@ there twice, or one is left running.
 
 import argparse
 import collections
+import contextlib
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -19,7 +21,7 @@ import sys
 import time
 
 from audit import clean
-from harness import Load, backends, note, postmaster
+from harness import Load, note, postmaster
 from instance import Instance, Postgres, Provider, wait_until
 
 # how often each is drawn
@@ -77,10 +79,19 @@ class Injector:
         return pid
 
     def backends(self):
+        """Process ids of PostgreSQL's for our database."""
+        path = f"/proc/{postmaster(self.cluster)}/task/{postmaster(self.cluster)}/children"
+        found = []
         try:
-            return backends(self.cluster, self.instance.database)
-        except subprocess.CalledProcessError:
-            return []
+            children = pathlib.Path(path).read_text().split()
+        except OSError:
+            return found
+        for pid in children:
+            with contextlib.suppress(OSError):
+                title = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+                if f" {self.instance.database} ".encode() in title:
+                    found.append(int(pid))
+        return found
 
     # The faults; true when there was somebody to hit.
 

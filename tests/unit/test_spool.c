@@ -327,6 +327,25 @@ Test(spool, a_newer_version_is_refused_and_stays)
 	cr_expect_eq(access(path, F_OK), 0);
 }
 
+Test(spool, a_check_finds_a_newer_version_in_any_slot)
+{
+	cr_expect_eq(spool_check(dir), OK);
+	leave_newer("7");
+	cr_expect_eq(spool_check(dir), ERR_INPUT);
+}
+
+Test(spool, a_check_makes_the_directory_but_not_its_parent)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/new", dir);
+	cr_expect_eq(spool_check(path), OK);
+	cr_expect_eq(access(path, F_OK), 0);
+	(void)snprintf(path, sizeof(path), "%s/no/parent", dir);
+	cr_expect_eq(spool_check(path), ERR_SYSTEM);
+	cr_expect_eq(spool_check("/dev/null"), ERR_SYSTEM);
+}
+
 Test(spool, a_directory_that_cannot_be_is_said_so)
 {
 	struct spool *spool = NULL;

@@ -3,7 +3,7 @@
 select
     c.id,
     json_build_object(
-        'Created_At', (extract(epoch from c.started_at) * 1000)::bigint,
+        'Created_At', floor(extract(epoch from c.started_at) * 1000)::bigint,
         'Status', case c.status
             when 'running' then 'Pending'
             when 'completed' then 'successful'
