@@ -153,7 +153,7 @@ test: ## everything: lint, unit tests three ways, API tests, clients
 	$(MAKE) check-clients
 	$(MAKE) check-faults
 # what the thread sanitizer has to see
-THREADED := journal% relay% limit% inflight% cache% catalog% pool%
+THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after%
 
 unit: $(UNIT)
 
@@ -188,8 +188,10 @@ fuzz: ## every fuzz target for FUZZ_SECONDS=60
 	$(MAKE) -j$(JOBS) PROFILE=fuzz fuzz-run
 FUZZ_SECONDS ?= 60
 fuzz-run: $(FUZZ)
-	for f in $(FUZZ); do mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) \
-		-artifact_prefix=$$f.found- $$f.corpus $(wildcard tests/fuzz/corpus) || exit 1; done
+	for f in $(FUZZ); do name=$${f##*/fuzz_}; dict=tests/fuzz/fuzz_$$name.dict; \
+		mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) \
+		$$(test ! -f $$dict || echo -dict=$$dict) -artifact_prefix=$$f.found- \
+		$$f.corpus tests/fuzz/corpus/$$name || exit 1; done
 
 lint: format-check tidy lint-scripts ## format, clang-tidy, cppcheck, scripts, house rules
 
