@@ -78,6 +78,26 @@ def test_pages_follow_the_cursor_to_the_end(owner):
     assert seen == owner.ids[::-1]
 
 
+@pytest.mark.parametrize("path, of", [
+    ("/v1/calls?limit=2", lambda page: [call["id"] for call in page["data"]]),
+    ("/proxy-api/dashboard?limit=2",
+     lambda page: [record["Request"][-12:] for record in page["data"]])])
+def test_pages_have_no_gap_while_calls_are_made(user, path, of):
+    """Of the calls there were at first, each is seen once, in its order."""
+    for i in range(7):
+        assert user.chat(f"number {i}").status == 200
+    want = of(user.get(path.replace("=2", "=7")).json())
+    assert len(set(want)) == 7
+    seen = []
+    while path:
+        got = user.get(path)
+        seen += of(got.json())
+        assert user.chat(f"later {len(seen)}").status == 200
+        link = got.headers["Link"]
+        path = link and link[1:link.index(">")]
+    assert seen == want
+
+
 @pytest.mark.parametrize("query, which", [
     ("?model=fake-2", [1]),
     ("?status=failed", [3]),

@@ -29,11 +29,13 @@ def outputs(postgres):
     instance = Instance(postgres).start()
     script = "".join(f"{commands}\necho; echo '{MARK}{name}'\n"
                      for name, commands in families())
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], text=True, timeout=60,
-        env={"PATH": "/usr/bin:/bin", "URL": f"http://127.0.0.1:{instance.port}"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    instance.stop()
+    try:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], text=True, timeout=60,
+            env={"PATH": "/usr/bin:/bin", "URL": f"http://127.0.0.1:{instance.port}"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        instance.stop()
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr
     ends = re.split(f"^{MARK}(.*)\n", done.stdout, flags=re.M)
     return dict(zip(ends[1::2], ends[::2]))
