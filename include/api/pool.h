@@ -12,10 +12,16 @@
 
 struct pool;
 
-/* Starts threads that run run(req) for each request given. */
-enum err pool_start(const struct config *config, const char *name,
-    size_t threads, size_t queue_max,
-    enum handled (*run)(struct http_request *req),
+struct pool_options {
+	const struct config *config; /* borrowed */
+	const char *name;            /* for the log */
+	size_t threads;
+	size_t queue_max;
+	enum handled (*run)(struct http_request *req);
+};
+
+/* Starts threads that run options->run(req) for each request given. */
+enum err pool_start(const struct pool_options *options,
     struct pool **out) MUST_CHECK;
 /* Ends the threads after what is queued is done. */
 void pool_stop(struct pool *pool);

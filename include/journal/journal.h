@@ -3,8 +3,8 @@
  * logged.
  *
  * A batch is whatever came since the last commit; it is written with one
- * statement a kind (synchronous_commit=on), then every record's done() is
- * called.  ON CONFLICT: a running call is replaced by its end, an end never by
+ * statement a kind (synchronous_commit=on; a single call has a shorter one),
+ * then every record's done() is called.  ON CONFLICT: a running call is replaced by its end, an end never by
  * anything; an event or an ingested log that is there already is left.
  *
  * A batch that PostgreSQL does not take within JOURNAL_TAKE_MS goes to the

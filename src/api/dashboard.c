@@ -205,7 +205,11 @@ take(void *arg, const struct db_rows *row)
 	struct page *page = arg;
 	const char *id = rows_text(row, 0, 0);
 
-	if (page->got == page->limit || page->req->out.len > PAGE_BYTES) {
+	if (page->got == page->limit) {
+		page->more = true;
+		return OK; /* the last of them: the connection is kept */
+	}
+	if (page->req->out.len > PAGE_BYTES) {
 		page->more = true;
 		return ERR_TOO_LARGE;
 	}

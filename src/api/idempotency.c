@@ -166,9 +166,14 @@ conclude_and_answer(struct http_request *req)
 enum err
 idempotency_start(const struct config *config, struct pool **out)
 {
-	/* as many requests as there can be: it is never full */
-	return pool_start(config, "idempotency", THREADS,
-	    (size_t)config->connections_max, conclude_and_answer, out);
+	const struct pool_options options = { .config = config,
+		.name = "idempotency",
+		.threads = THREADS,
+		/* as many requests as there can be: it is never full */
+		.queue_max = (size_t)config->connections_max,
+		.run = conclude_and_answer };
+
+	return pool_start(&options, out);
 }
 
 static bool

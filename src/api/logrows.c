@@ -196,7 +196,11 @@ take_page(void *arg, const struct db_rows *row)
 {
 	struct logrows *rows = arg;
 
-	if (rows->got == rows->limit || rows->req->out.len > PAGE_BYTES) {
+	if (rows->got == rows->limit) {
+		rows->more = true;
+		return OK; /* the last of them: the connection is kept */
+	}
+	if (rows->req->out.len > PAGE_BYTES) {
 		rows->more = true;
 		return ERR_TOO_LARGE;
 	}

@@ -72,24 +72,23 @@ start_threads(struct pool *pool, size_t threads)
 }
 
 enum err
-pool_start(const struct config *config, const char *name, size_t threads,
-    size_t queue_max, enum handled (*run)(struct http_request *req),
-    struct pool **out)
+pool_start(const struct pool_options *options, struct pool **out)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 
 	if (pool == NULL)
 		return ERR_MEMORY;
-	pool->config = config;
-	pool->run = run;
-	pool->queue_max = queue_max;
-	pool->queue = calloc(queue_max, sizeof(*pool->queue));
-	pool->threads = calloc(threads, sizeof(*pool->threads));
+	pool->config = options->config;
+	pool->run = options->run;
+	pool->queue_max = options->queue_max;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a ring of pointers */
+	pool->queue = calloc(options->queue_max, sizeof(*pool->queue));
+	pool->threads = calloc(options->threads, sizeof(*pool->threads));
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
 	if (pool->queue == NULL || pool->threads == NULL ||
-	    start_threads(pool, threads) != OK) {
-		log_error("cannot start the %s pool", name);
+	    start_threads(pool, options->threads) != OK) {
+		log_error("cannot start the %s pool", options->name);
 		pool_stop(pool);
 		return ERR_SYSTEM;
 	}

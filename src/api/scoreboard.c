@@ -11,7 +11,7 @@
 
 /* Enough counters for every user and key seen within a window; an idle table
  * costs no memory. */
-#define LIMIT_COUNTERS 262144
+#define LIMIT_COUNTERS 65536
 
 static void
 unmap_members(struct scoreboard *board)

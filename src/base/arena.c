@@ -16,6 +16,7 @@
 #define CHUNK_FIRST ((size_t)4096) /* a small request needs no second one */
 #define CHUNK_NEXT  ((size_t)16384)
 #define LARGE       ((size_t)4096) /* from here on a chunk of its own */
+#define BRIEF       256            /* a text that is printed once only */
 
 struct chunk {
 	_Alignas(16) struct chunk *next;
@@ -154,6 +155,7 @@ arena_strndup(struct arena *arena, const char *text, size_t len)
 char *
 arena_printf(struct arena *arena, const char *fmt, ...)
 {
+	char brief[BRIEF];
 	va_list args;
 	char *text;
 	int len;
@@ -161,10 +163,12 @@ arena_printf(struct arena *arena, const char *fmt, ...)
 	if (arena == NULL || fmt == NULL)
 		return NULL;
 	va_start(args, fmt);
-	len = vsnprintf(NULL, 0, fmt, args);
+	len = vsnprintf(brief, sizeof(brief), fmt, args);
 	va_end(args);
 	if (len < 0)
 		return NULL;
+	if ((size_t)len < sizeof(brief))
+		return arena_strndup(arena, brief, (size_t)len);
 	text = arena_alloc(arena, (size_t)len + 1);
 	if (text == NULL)
 		return NULL;

@@ -114,12 +114,21 @@ buf_addc(struct buf *buf, char byte)
 void
 buf_addf(struct buf *buf, const char *fmt, ...)
 {
+	size_t room = buf->failed ? 0 : buf->cap - buf->len;
+	char *end = room == 0 ? NULL : buf->data + buf->len;
 	va_list args;
 	int len;
 
+	/* Mostly it fits; else this is how long it is. */
 	va_start(args, fmt);
-	len = vsnprintf(NULL, 0, fmt, args);
+	len = vsnprintf(end, room, fmt, args);
 	va_end(args);
+	if (len >= 0 && (size_t)len < room) {
+		buf->len += (size_t)len;
+		return;
+	}
+	if (end != NULL)
+		*end = '\0';
 	if (len < 0) {
 		buf->failed = true;
 		return;

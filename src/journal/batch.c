@@ -29,9 +29,11 @@ kind_name(enum record_kind kind)
 }
 
 static enum db_stmt
-kind_stmt(enum record_kind kind)
+kind_stmt(enum record_kind kind, size_t count)
 {
-	return kind == RECORD_EVENT ? DB_JOURNAL_EVENTS : DB_JOURNAL_CALLS;
+	if (kind == RECORD_EVENT)
+		return DB_JOURNAL_EVENTS;
+	return count == 1 ? DB_JOURNAL_CALL : DB_JOURNAL_CALLS;
 }
 
 /*
@@ -62,6 +64,7 @@ worth_again(const struct db *db)
 static enum err
 send_lines(struct writer *w, const struct record_view *records, size_t count)
 {
+	enum db_stmt stmt = kind_stmt(records[0].kind, count);
 	const char *args[1];
 	enum err err;
 
@@ -71,9 +74,9 @@ send_lines(struct writer *w, const struct record_view *records, size_t count)
 	if (!buf_ok(&w->lines))
 		return ERR_MEMORY;
 	args[0] = buf_str(&w->lines);
-	err = db_query(w->db, kind_stmt(records[0].kind), args, NULL);
+	err = db_query(w->db, stmt, args, NULL);
 	if (err != OK && worth_again(w->db))
-		err = db_query(w->db, kind_stmt(records[0].kind), args, NULL);
+		err = db_query(w->db, stmt, args, NULL);
 	return err;
 }
 
@@ -205,6 +208,8 @@ batch_warm(struct db *db)
 	enum err err;
 
 	err = db_query(db, DB_JOURNAL_CALLS, nothing, NULL);
+	if (err == OK)
+		err = db_query(db, DB_JOURNAL_CALL, nothing, NULL);
 	if (err == OK)
 		err = db_query(db, DB_JOURNAL_EVENTS, nothing, NULL);
 	return err;

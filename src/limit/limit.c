@@ -39,6 +39,7 @@ struct place {
 
 struct shard {
 	pthread_mutex_t lock;
+	bool holds; /* there was one: others need not be looked through */
 };
 
 struct limits {
@@ -441,6 +442,7 @@ hold_more(struct limits *limits, const struct wanted *wanted, int64_t amount)
 		place = make(limits, wanted, clock_mono_us());
 	if (place == NULL)
 		return ERR_BUSY;
+	limits->shards[shard_of(wanted)].holds = true;
 	place->used += amount;
 	place->kind = KIND_HOLD;
 	return OK;
@@ -535,7 +537,8 @@ limit_release_owner(struct limits *limits, int owner)
 		struct place *places = &limits->table[shard * limits->places];
 
 		lock(limits, shard);
-		for (size_t i = 0; i < limits->places; i++)
+		for (size_t i = 0;
+		     limits->shards[shard].holds && i < limits->places; i++)
 			if (places[i].kind == KIND_HOLD &&
 			    places[i].owner == owner)
 				places[i].kind = KIND_FREE;

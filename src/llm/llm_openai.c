@@ -85,12 +85,11 @@ static enum err
 build_body(struct arena *arena, const struct call *call,
     struct llm_request *out)
 {
-	struct jsonr *request;
+	const struct jsonr *request;
 	struct buf body;
 	enum err err;
 
-	err = jsonr_parse(arena, call->request_json, call->request_len,
-	    &request, NULL);
+	err = call_request(call, arena, &request);
 	if (err != OK)
 		return err;
 	if (jsonr_kind(request) != JSONR_OBJECT)

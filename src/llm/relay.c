@@ -21,17 +21,40 @@
 #define SWEEP_US INT64_C(200000)  /* deadlines are kept this exactly */
 #define CUT_US   INT64_C(5000000) /* for the records of what was cut off */
 
+static void
+signal_inbox(int event_fd)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full, and then it is readable. */
+	(void)!write(event_fd, &one, sizeof(one));
+}
+
 /* relay->lock is held. */
 static void
 wake(struct relay *relay)
 {
-	uint64_t one = 1;
-
 	if (relay->woken)
 		return;
 	relay->woken = true;
-	/* Fails only when the counter is full, and then it is readable. */
-	(void)!write(relay->event_fd, &one, sizeof(one));
+	signal_inbox(relay->event_fd);
+}
+
+/*
+ * Gives the lock back and wakes the relay, which does not find the lock taken
+ * then.  For what relay->left counts: the relay is not gone before it has seen
+ * it, and that is after the write.
+ */
+static void
+unlock_and_wake(struct relay *relay)
+{
+	bool woken = relay->woken;
+	int event_fd = relay->event_fd;
+
+	relay->woken = true;
+	pthread_mutex_unlock(&relay->lock);
+	if (!woken)
+		signal_inbox(event_fd);
 }
 
 void
@@ -41,8 +64,7 @@ relay_kept(struct relay *relay, struct keeping *keeping)
 	keeping->next = NULL;
 	*relay->kept_end = keeping;
 	relay->kept_end = &keeping->next;
-	wake(relay);
-	pthread_mutex_unlock(&relay->lock);
+	unlock_and_wake(relay);
 }
 
 void
@@ -402,8 +424,7 @@ hand_over(struct relay *relay, struct outlet *outlet, struct call *calls)
 	pthread_mutex_lock(&relay->lock);
 	*relay->arrived_end = outlet;
 	relay->arrived_end = &outlet->inbox_next;
-	wake(relay);
-	pthread_mutex_unlock(&relay->lock);
+	unlock_and_wake(relay);
 }
 
 enum err

@@ -31,6 +31,24 @@ notified(void *arg, const char *channel, const char *payload)
 }
 
 static enum err
+start_pools(struct app *app)
+{
+	const struct pool_options hash = { .config = app->config,
+		.name = "password",
+		.threads = HASH_THREADS,
+		.queue_max = HASH_QUEUE,
+		.run = dispatch_handler };
+	const struct pool_options exports = { .config = app->config,
+		.name = "export",
+		.threads = EXPORT_THREADS,
+		.queue_max = EXPORT_QUEUE,
+		.run = dispatch_handler };
+	enum err err = pool_start(&hash, &app->hash_pool);
+
+	return err == OK ? pool_start(&exports, &app->export_pool) : err;
+}
+
+static enum err
 start_parts(struct app *app, struct scoreboard *board, int slot)
 {
 	const struct config *config = app->config;
@@ -52,12 +70,7 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	    relay_new(config, app->journal, board->inflight[slot], &app->relay);
 	if (err != OK)
 		return err;
-	err = pool_start(config, "password", HASH_THREADS, HASH_QUEUE,
-	    dispatch_handler, &app->hash_pool);
-	if (err != OK)
-		return err;
-	err = pool_start(config, "export", EXPORT_THREADS, EXPORT_QUEUE,
-	    dispatch_handler, &app->export_pool);
+	err = start_pools(app);
 	if (err != OK)
 		return err;
 	err = idempotency_start(config, &app->idempotency);

@@ -116,7 +116,7 @@ def run(stage):
     among = f"among {CHATS:,} with {MESSAGES:,} messages"
     reads.time(f"reads: first page of chats {among}", "/api/chats")
     reads.time("reads: the same by title", "/api/chats?sortBy=title&sortOrder=asc")
-    reads.time(f"search of chats by title and tags, {CHATS // 1000} hits {among}",
+    reads.time(f"search: chats by title and tags, {CHATS // 1000} hits {among}",
                "/api/chats/search?query=zeppelin", "100 ms")
-    reads.time(f"search of chats, {CHATS // 5:,} hits",
+    reads.time(f"search: the same, {CHATS // 5:,} hits",
                "/api/chats/search?query=glaciers", "100 ms")

@@ -97,11 +97,12 @@ def settle(instance, seconds=60):
 
 
 def note(row, what, injections, figures, happens):
-    """Keeps a result for table.py."""
+    """Keeps a result for table.py; figures None: nothing was counted there."""
     RESULTS.mkdir(parents=True, exist_ok=True)
+    figures = figures or {}
     value = {"row": row, "what": what, "injections": injections, "happens": happens,
-             "acknowledged": figures["acknowledged"], "lost": figures["missing"],
-             "duplicated": figures["duplicate"]}
+             "acknowledged": figures.get("acknowledged"), "lost": figures.get("missing"),
+             "duplicated": figures.get("duplicate")}
     (RESULTS / f"{row}.json").write_text(json.dumps(value) + "\n")
 
 

@@ -24,7 +24,7 @@ TOUR = "## A tour of the code\n"
 
 
 def number(value):
-    return f"{value:,}"
+    return "–" if value is None else f"{value:,}"
 
 
 def rows():
@@ -40,7 +40,7 @@ def line(value):
     if value["row"] == "kill loop":
         what = "**" + what + "**"
     return "| {} | {} | {} | {} | {} | {} |\n".format(
-        what, number(value["injections"]), number(value["acknowledged"]) or "",
+        what, number(value["injections"]), number(value["acknowledged"]),
         number(value["lost"]), number(value["duplicated"]), value["happens"])
 
 

@@ -67,8 +67,7 @@ def test_f18_a_client_that_leaves_cancels_the_provider(instance, user, provider,
 
     assert wait_until(ended) == "cancelled"
     note("F-18", "the client leaves, by reset or close, early or in the middle", 4,
-         {"acknowledged": 4, "missing": 0, "duplicate": 0},
-         "the provider's call is cut within 100 ms, the record ends as cancelled")
+         None, "the provider's call is cut within 300 ms, the record ends as cancelled")
 
 
 def rss(pid):
@@ -76,6 +75,7 @@ def rss(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+@pytest.mark.slow
 def test_f19_slow_readers_cost_little_and_are_cut(make_instance):
     instance = make_instance(env={"CLIENT_STALL_TIMEOUT": "3s"})
     user = instance.user()
@@ -98,10 +98,9 @@ def test_f19_slow_readers_cost_little_and_are_cut(make_instance):
     wait_until(lambda: int(instance.psql(ended)[0][0]) >= count + 1, 40, 0.2)
     for sock in socks:
         sock.close()
-    assert "minuted_calls_open 0\n" in instance.http.get("/metrics").text
+    wait_until(lambda: "minuted_calls_open 0\n" in instance.http.get("/metrics").text)
     note("F-19", f"{count} streaming clients that do not read", count,
-         {"acknowledged": count, "missing": 0, "duplicate": 0},
-         "bounded memory for each, cut at their deadline, the others do not notice")
+         None, "bounded memory for each, cut at their deadline, the others do not notice")
 
 
 def median_of_calls(user, count=40):
@@ -170,5 +169,5 @@ def test_f20_a_storm_of_connections_is_served_or_refused(instance, user):
     odd = [answer for answer in answers if not answer.endswith(b" 200")]
     assert len(odd) <= len(answers) / 1000, odd[:5]
     note("F-20", "slow headers and bodies, idle connections, a storm of them",
-         3 * 700 + len(answers), {"acknowledged": 0, "missing": 0, "duplicate": 0},
+         3 * 700 + len(answers), None,
          "nginx holds them; no thread of ours waits, others are served as usual")

@@ -133,12 +133,12 @@ def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
     instance, proxy = behind_proxy
     user = instance.user()
     warm(user)
+    load = Load(instance, user)
     with user.chat_stream("chunks=40 delay=0.1") as stream:
         events = stream.events()
         next(events)
         proxy.latency = 0.5
         gaps, last = [], time.monotonic()
-        load = Load(instance, user)
         for event in events:
             gaps.append(event.at - last)
             last = event.at
@@ -155,6 +155,7 @@ def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
          "records wait for their commit or go to the spool, running streams are not touched")
 
 
+@pytest.mark.slow
 def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
@@ -176,6 +177,7 @@ def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
     assert rows == [["completed"]]
 
 
+@pytest.mark.slow
 def test_f17_a_postgres_that_says_nothing_more_is_left_in_time(behind_proxy):
     instance, proxy = behind_proxy
     user = instance.user()
@@ -264,7 +266,7 @@ def test_f10_a_full_wal_disk_of_postgres(cluster, mount, make_instance):
     figures = load.audit()
     no_loss(figures)
     note("F-10", "PostgreSQL's WAL disk full: it stops and stays down", 1, figures,
-         "as F-07 until somebody makes room and starts it")
+         "calls go on into the spool until somebody makes room and starts it")
     instance.stop_minuted()
     cluster.stop()
     back = cluster.dir / "wal"

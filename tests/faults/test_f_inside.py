@@ -49,9 +49,7 @@ def forged(token):
             f"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}."]
 
 
-def steps(last, dense, step):
-    yield from range(1, dense)
-    yield from range(dense, last, step)
+TRIED = [*range(1, 60), *range(60, 12000, 211)]
 
 
 @pytest.mark.slow
@@ -67,7 +65,7 @@ def test_f05_any_allocation_may_fail(instance, user, what):
                  b'{"model":"echo","messages":[{"role":"user","content":"hi"}]}', user.token),
     }[what]
     seen, odd = set(), []
-    for fails_at in steps(12000, 60, 211):
+    for fails_at in TRIED:
         done = cgi(instance, fails_at, method, path, body, token)
         status = status_of(done)
         seen.add(status)
@@ -76,9 +74,8 @@ def test_f05_any_allocation_may_fail(instance, user, what):
         if what in ("forged", "alg none"):
             assert status is None or status >= 400, (fails_at, status, done.stdout)
     assert not odd, odd[:5]
-    note("F-05", "the n-th allocation of a request fails, n to 12,000", 5 * 116,
-         {"acknowledged": 0, "missing": 0, "duplicate": 0},
-         "an error answer or a clean end, never a crash, never a way in")
+    note("F-05", "the n-th allocation of a request fails, n to 12,000", 5 * len(TRIED), None,
+         "an error answer or an end by abort at most, never a way in")
 
 
 @pytest.fixture

@@ -28,9 +28,10 @@ def test_f01_killed_workers_lose_nothing_acknowledged(make_instance):
         injector.run(make_plan(20, 30, ["worker"]))
     figures = stopped(load)
     note("F-01", "SIGKILL of a random worker, 5 a second", injector.done["worker"], figures,
-         "502, or a stream without [DONE], for what it held; replaced within 100 ms")
+         "502, or a stream without [DONE], for what it held; it is replaced at once")
 
 
+@pytest.mark.slow
 def test_f02_a_killed_supervisor_leaves_nothing_behind(make_instance):
     instance = make_instance()
     for _ in range(3):
@@ -67,6 +68,7 @@ def test_f02_all_processes_killed_at_once(make_instance, hard):
          "calls in hand are `interrupted` after the next start")
 
 
+@pytest.mark.slow
 def test_f03_a_storm_of_crashes_backs_off_and_heals(make_instance):
     instance = make_instance()
     killed = set()
@@ -268,6 +270,7 @@ def test_f28_bad_settings_at_a_reload_keep_the_old(make_instance):
             instance.reload()
             wait_until(lambda: instance.log().count("reload refused") > before)
             instance.settings[name] = good
+    instance.write_settings()
     assert instance.workers() == workers
     figures = stopped(load)
     all_went_well(load)

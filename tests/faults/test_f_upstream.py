@@ -116,6 +116,7 @@ def test_f16_a_provider_that_fails(spoiled, proxy, client, fault, stream):
             assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.slow
 def test_f16_after_all_of_it_nothing_is_left(spoiled, proxy, client, provider):
     """Descriptors and open calls are back to where they were, and the next call
     works."""
@@ -136,7 +137,7 @@ def test_f16_after_all_of_it_nothing_is_left(spoiled, proxy, client, provider):
     rows = spoiled.psql("select count(*), count(distinct id) from minuted.calls")
     assert rows[0][0] == rows[0][1]
     note("F-16", "providers that refuse, reset, stall, drip, talk garbage or never end",
-         2 * len(FAULTS), {"acknowledged": int(rows[0][0]), "missing": 0, "duplicate": 0},
+         len(CASES), None,
          "a mapped error within the deadline, never a forged end, the text so far is kept")
 
 
@@ -171,6 +172,5 @@ def test_f17_a_cut_network_to_the_provider_is_found(spoiled, proxy, client):
     assert "[DONE]" not in texts and '"error"' in texts[-1]
     proxy.hole = False
     wait_until(lambda: sum(descriptors(p) for p in spoiled.workers()) <= before + 4)
-    note("F-17", "the network to provider or PostgreSQL swallows everything", 2,
-         {"acknowledged": 2, "missing": 0, "duplicate": 0},
-         "found by the idle and statement deadlines; no descriptor leaks")
+    note("F-17", "the network to the provider swallows everything", 1, None,
+         "found by the idle deadline; the stream ends with an error, no descriptor leaks")

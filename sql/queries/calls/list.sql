@@ -38,11 +38,10 @@ where c.user_id = $1::uuid
     and ($3::uuid is null or c.id < $3::uuid)
     and ($4::text is null or c.model = $4::text)
     and ($5::text is null or c.status = $5::text)
-    -- what is indexed are the errors
-    and ($5::text is null or $5::text in ('completed', 'running') or c.error is not null)
-    -- an id is never much older than what it is of: whole months are left out
+    -- the id is made just before the call begins
     and ($6::timestamptz is null or c.id >= minuted.uuid_floor($6::timestamptz - interval '1 day'))
     and ($6::timestamptz is null or c.started_at >= $6::timestamptz)
+    and ($7::timestamptz is null or c.id < minuted.uuid_floor($7::timestamptz + interval '10 minutes'))
     and ($7::timestamptz is null or c.started_at < $7::timestamptz)
     and ($8::text is null or exists (
         select
