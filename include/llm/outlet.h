@@ -67,8 +67,7 @@ struct outlet {
 	bool gone;
 };
 
-/* Takes outlet in.  Its client is watched at once when a call streams, else
- * from the next sweep on. */
+/* Takes outlet in and watches its client. */
 void outlet_attach(struct outlets *outlets, struct outlet *outlet);
 /* The queue is over its ceiling: whoever asks is to pause. */
 bool outlet_full(struct outlet *outlet);

@@ -151,31 +151,11 @@ on_client(void *arg, int fd, uint32_t events)
 	mark(outlet);
 }
 
-static void
-watch_client(struct outlet *outlet, uint32_t events)
-{
-	int fd = outlet->req->transport->fd(outlet->req);
-
-	if (fd >= 0)
-		outlet->watch = loop_add(outlet->owner->loop, fd, events,
-		    on_client, outlet);
-}
-
-/* A whole answer is often there before the next sweep: most such clients need
- * no watch. */
-static bool
-is_whole(const struct outlet *outlet)
-{
-	for (const struct call *call = outlet->calls; call != NULL;
-	     call = call->next)
-		if (call->stream)
-			return false;
-	return outlet->calls != NULL;
-}
-
 void
 outlet_attach(struct outlets *outlets, struct outlet *outlet)
 {
+	int fd = outlet->req->transport->fd(outlet->req);
+
 	outlet->owner = outlets;
 	outlet->prev = NULL;
 	outlet->next = outlets->all;
@@ -183,8 +163,9 @@ outlet_attach(struct outlets *outlets, struct outlet *outlet)
 		outlets->all->prev = outlet;
 	outlets->all = outlet;
 	outlet->wrote_us = clock_mono_us();
-	if (!is_whole(outlet))
-		watch_client(outlet, EPOLLRDHUP);
+	if (fd >= 0)
+		outlet->watch =
+		    loop_add(outlets->loop, fd, EPOLLRDHUP, on_client, outlet);
 }
 
 /* EPOLLOUT may come although less than a whole write fits: then it would come
@@ -193,9 +174,7 @@ static void
 wait_for_room(struct outlet *outlet)
 {
 	outlet->waits = true;
-	if (outlet->watch == NULL)
-		watch_client(outlet, EPOLLRDHUP | EPOLLOUT);
-	else if (!outlet->polled)
+	if (outlet->watch != NULL && !outlet->polled)
 		loop_change(outlet->owner->loop, outlet->watch,
 		    EPOLLRDHUP | EPOLLOUT);
 }
@@ -345,8 +324,6 @@ look_after(struct outlet *outlet, int64_t now_us)
 {
 	if (outlet->gone)
 		return;
-	if (outlet->watch == NULL)
-		watch_client(outlet, EPOLLRDHUP);
 	if (outlet->waits) {
 		if (is_too_slow(outlet, now_us))
 			outlet_cut(outlet, true);
