@@ -164,11 +164,13 @@ bench_stop(struct bench *bench)
 	fake_stop(&bench->fake);
 }
 
-/* A new relay, on the settings as they are now. */
+/* A new relay, with another value of a setting of bench->config: relays read
+ * their settings at any time. */
 static void
-bench_again(struct bench *bench)
+bench_set(struct bench *bench, int64_t *setting, int64_t value)
 {
 	relay_free(bench->relay);
+	*setting = value;
 	cr_assert_eq(relay_new(&bench->config, &bench->journal, bench->inflight,
 			 &bench->relay),
 	    OK);

@@ -327,7 +327,7 @@ Test(relay, a_silent_provider_is_a_504)
 	char *answer;
 
 	bench_start(&bench);
-	bench.config.first_byte_ms = 300;
+	bench_set(&bench, &bench.config.first_byte_ms, 300);
 	answer = bench_ask(&bench, "mute", true);
 	cr_expect(has(answer, "Status: 504"));
 	cr_expect(has(answer, "upstream_timeout"));
@@ -342,7 +342,7 @@ Test(relay, a_stream_that_falls_silent_is_cut)
 	char *answer;
 
 	bench_start(&bench);
-	bench.config.idle_ms = 300;
+	bench_set(&bench, &bench.config.idle_ms, 300);
 	answer = bench_ask(&bench, "hang", true);
 	cr_expect(has(answer, FAKE_CHUNK("wait")));
 	cr_expect(has(answer, "upstream_timeout"));
@@ -358,7 +358,7 @@ Test(relay, a_call_has_a_total_deadline)
 	char *answer;
 
 	bench_start(&bench);
-	bench.config.total_ms = 400;
+	bench_set(&bench, &bench.config.total_ms, 400);
 	answer = bench_ask(&bench, "hang", true);
 	cr_expect(has(answer, "upstream_timeout"));
 	free(answer);
@@ -435,8 +435,7 @@ Test(relay, a_reader_that_stops_is_waited_for_and_then_cut)
 	struct client client;
 
 	bench_start(&bench);
-	bench.config.client_stall_ms = 500;
-	bench_again(&bench);
+	bench_set(&bench, &bench.config.client_stall_ms, 500);
 	bench_scenario(&bench, "flood");
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	cr_expect(reaches(&bench.fake.abandoned, 1));
@@ -497,13 +496,12 @@ Test(relay, echo_keeps_its_pace_and_stops_when_the_client_leaves)
 	char part[64];
 
 	bench_start(&bench);
-	bench.config.echo_pace_ms = 100;
+	bench_set(&bench, &bench.config.echo_pace_ms, 100);
 	bench_echo(&bench);
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	free(client_answer(&client));
 	cr_expect_gt(clock_mono_us() - start_us, 290000);
-	bench.config.echo_pace_ms = 2000;
-	bench_again(&bench);
+	bench_set(&bench, &bench.config.echo_pace_ms, 2000);
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	cr_assert_gt(recv(client.fd, part, sizeof(part), 0), 0);
 	close(client.fd);
