@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from stage import CONNECTIONS, SECONDS, TOP, alternating
+from stage import SECONDS, TOP, alternating
 
 CHATS = int(os.environ.get("BENCH_CHATS", 100000))
 MESSAGES = int(os.environ.get("BENCH_MESSAGES", 1000000))
@@ -45,7 +45,6 @@ where c.user_id = '{user}'
 class Reads:
     def __init__(self, stage):
         self.stage = stage
-        self.port = stage.port
         self.chat = self.make_page()
         self.fill()
 

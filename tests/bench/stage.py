@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
 from client import chat_body  # noqa: E402
-from instance import (  # noqa: E402
+from instance import (  # noqa: E402, F401
     BINARY, TOP, Instance, Postgres, folder, free_port, wait_until)
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
@@ -105,8 +105,7 @@ class Baseline:
 
 
 class Stage:
-    """One PostgreSQL, as durable as it comes, one minuted, one baseline.
-    provider: which of the baseline's two minuted asks."""
+    """One PostgreSQL, as durable as it comes, one minuted, one baseline."""
 
     def __init__(self, report):
         self.report = report
@@ -116,18 +115,15 @@ class Stage:
         self.start_with(self.baseline.provider)
 
     def start_with(self, provider):
+        """A new minuted, with a new user, that asks the provider at a port."""
         self.stop_instance()
         self.instance = Instance(self.cluster, env={
             "OPENAI_BASE_URL": f"http://127.0.0.1:{provider}/v1",
             "OPENAI_API_KEY": "sk-none", "OPENAI_MODELS": "fake",
-            "JWT_EXPIRES_IN": "1d", "LOG_LEVEL": "info"}).prepare()
+            "JWT_EXPIRES_IN": "1d", "LOG_LEVEL": "info",
+            # more is asked at once than there is time for: nobody is refused
+            "QUEUE_TIMEOUT": 0}).start()
         self.instance.http.check = False
-        began = time.perf_counter()
-        self.instance.start_minuted()
-        wait_until((self.instance.dir / "run/minuted.sock").exists, 20, 0.001)
-        self.instance.start_nginx()
-        wait_until(self.instance.healthy, 20, 0.001)
-        self.started_ms = (time.perf_counter() - began) * 1000
         self.user = self.instance.user()
 
     def stop_instance(self):
@@ -153,18 +149,15 @@ class Stage:
     @contextlib.contextmanager
     def loading(self):
         """While rows are put in by the million: without fsync."""
-        self._settings("fsync = off", "full_page_writes = off", "max_wal_size = '16GB'",
-                       "maintenance_work_mem = '1GB'", "autovacuum = off")
+        self._settings("set fsync = off", "set full_page_writes = off",
+                       "set max_wal_size = '16GB'", "set autovacuum = off")
         yield
         self.psql("checkpoint")
-        self._settings(*(f"{name} to default" for name in (
-            "fsync", "full_page_writes", "max_wal_size", "maintenance_work_mem",
-            "autovacuum")))
+        self._settings("reset all")
 
-    def _settings(self, *settings):
-        for setting in settings:
-            verb = "reset " if setting.endswith("to default") else "set "
-            self.psql(f"alter system {verb}{setting.removesuffix(' to default')}")
+    def _settings(self, *changes):
+        for change in changes:
+            self.psql(f"alter system {change}")
         self.psql("select pg_reload_conf()")
         time.sleep(0.3)
 
