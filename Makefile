@@ -42,7 +42,7 @@ TIDY := $(patsubst %.c,$(B)/tidy/%.ok,src/main.c $(SRC))
 C_FILES  = $(wildcard src/*.c src/*/*.c include/*/*.h tests/*/*.c tests/*/*.h)
 SCRIPTS := .ci/run deploy/run deploy/test deploy/local deploy/cluster \
 	deploy/nginx-conf deploy/install-packages deploy/lib.sh \
-	$(wildcard tests/lint/*) tests/support/with-postgres tests/support/each
+	$(wildcard tests/lint/*) tests/support/with-postgres tests/support/each tests/support/twice
 
 # V=1 shows the commands.
 Q   := $(if $(V),,@)
@@ -136,10 +136,10 @@ RUN.tsan := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 check-api: $(B)/minuted ## API tests (PROFILE=, PYTEST="-k name")
 	tests/lint/readme $(B)/minuted
-	MINUTED=$(B)/minuted $(PYTHON) tests/api $(PYTEST)
+	MINUTED=$(B)/minuted tests/support/twice tests/api $(PYTEST)
 
 check-clients: $(B)/minuted docs ## the official clients
-	MINUTED=$(B)/minuted $(PYTHON) tests/clients $(PYTEST)
+	MINUTED=$(B)/minuted tests/support/twice tests/clients $(PYTEST)
 
 test: ## everything: lint, unit tests three ways, API tests, clients
 	deploy/install-packages run test
@@ -158,7 +158,7 @@ THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after%
 unit: $(UNIT)
 
 check-faults: $(B)/minuted ## the quick half of the fault tests
-	MINUTED=$(B)/minuted $(PYTHON) tests/faults -m "not slow" $(PYTEST)
+	MINUTED=$(B)/minuted tests/support/twice tests/faults -m "not slow" $(PYTEST)
 	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 40
 
 test-faults: ## every fault, 1,000 kills, the table in README (SEED=)
