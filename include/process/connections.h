@@ -32,11 +32,10 @@ void connections_free(struct connections *set); /* closes what is left */
 enum err connections_add(struct connections *set, int fd) MUST_CHECK;
 
 /*
- * Claims the connection of an event.  Draining, or claimed by another thread:
+ * Claims the connection of an event (a hang-up is found by reading).  Draining, or claimed by another thread:
  * false, and the link must not be touched.
  */
-bool connections_claim(struct connections *set, struct link *link,
-    uint32_t events);
+bool connections_claim(struct connections *set, struct link *link);
 
 /* Reads the request of a claimed connection.  ERR_GONE: it is closed. */
 enum err connections_read(struct connections *set, struct link *link,

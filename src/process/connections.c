@@ -197,12 +197,11 @@ send_away(struct connections *set, struct link *link)
 }
 
 bool
-connections_claim(struct connections *set, struct link *link, uint32_t events)
+connections_claim(struct connections *set, struct link *link)
 {
 	bool claimed;
 	bool draining;
 
-	(void)events; /* hang-ups are found by reading */
 	pthread_mutex_lock(&set->lock);
 	claimed = link->state == LINK_IDLE;
 	if (claimed) {

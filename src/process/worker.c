@@ -63,7 +63,7 @@ watch(struct worker *worker, int fd, uint32_t events)
 	struct epoll_event event = { .events = events, .data.fd = fd };
 
 	/* The members of struct worker that hold special descriptors are
-	 * told from links by their address: see special(). */
+	 * told from links by their address: see request_loop(). */
 	if (fd == worker->seat->listen_fd)
 		event.data.ptr = &worker->listening;
 	else if (fd == worker->seat->handover[1])
@@ -197,11 +197,11 @@ take_handed_over(struct worker *worker)
 }
 
 static void
-serve(struct worker *worker, struct db *db, struct link *link, uint32_t events)
+serve(struct worker *worker, struct db *db, struct link *link)
 {
 	struct http_request *req;
 
-	if (!connections_claim(worker->connections, link, events) ||
+	if (!connections_claim(worker->connections, link) ||
 	    connections_read(worker->connections, link, worker->body_max,
 		&req) != OK) {
 		count_connections(worker);
@@ -238,7 +238,7 @@ request_loop(struct worker *worker, struct db *db)
 		else if (event.data.ptr == &worker->pause_fd)
 			resume_listening(worker);
 		else
-			serve(worker, db, event.data.ptr, event.events);
+			serve(worker, db, event.data.ptr);
 	}
 }
 
