@@ -84,8 +84,10 @@ export class Browser {
     await this.send("Input.insertText", { text });
   }
 
+  /** Clicks what a user could: what is there and can be seen. */
   async click(selector) {
-    await this.until(`document.querySelector(${JSON.stringify(selector)})`);
+    const visible = "checkVisibility({ visibilityProperty: true })";
+    await this.until(`document.querySelector(${JSON.stringify(selector)})?.${visible}`);
     await this.value(`document.querySelector(${JSON.stringify(selector)}).click()`);
   }
 
