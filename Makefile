@@ -97,6 +97,11 @@ $(B)/unit/%: tests/unit/%.c $(B)/libminuted.a
 	$Q$(CC) $(UNIT_FLAGS.$(PROFILE)) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) $(if $(UNIT_FLAGS.$(PROFILE)),,-lcriterion)
 UNIT_FLAGS.tsan := -isystem tests/support/plain
 
+$(B)/faults/%: tests/faults/%.c $(B)/libminuted.a
+	@mkdir -p $(@D)
+	$(call SAY,cc)
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS)
+
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libminuted.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS)
@@ -157,13 +162,13 @@ THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after%
 
 unit: $(UNIT)
 
-check-faults: $(B)/minuted ## the quick half of the fault tests
+check-faults: $(B)/minuted $(B)/faults/mutate ## the quick half of the fault tests
 	MINUTED=$(B)/minuted tests/support/twice tests/faults -m "not slow" $(PYTEST)
 	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 40
 
 test-faults: ## every fault, 1,000 kills, the table in README (SEED=)
 	deploy/install-packages run test
-	$(MAKE) -j$(JOBS) all
+	$(MAKE) -j$(JOBS) all $(B)/faults/mutate
 	rm -rf build/faults
 	MINUTED=$(B)/minuted $(PYTHON) tests/faults $(PYTEST)
 	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 1000 $(SEED:%=--seed %)

@@ -8,6 +8,8 @@
 #
 # A query with a line "-- planned anew: ..." is not prepared but planned at each
 # use: for one with filters that may be absent, where one plan cannot be good.
+# One with a line "-- in binary: ..." has its columns as PostgreSQL sends them
+# fastest: ids, numbers and times are not text.
 
 BEGIN {
 	if (out == "") {
@@ -33,6 +35,10 @@ FNR == 1 {
 
 kind == "statement" && /^-- planned anew/ {
 	anew[statements] = 1
+}
+
+kind == "statement" && /^-- in binary/ {
+	binary[statements] = 1
 }
 
 kind != "" {
@@ -125,8 +131,8 @@ function embed(path, name,    line) {
 function write_tables(    i) {
 	print "const struct db_statement db_statements[DB_STMT_COUNT + 1] = {" > source
 	for (i = 1; i <= statements; i++)
-		print "\t{ \"" statement[i] "\", text_" i ", " parameters[i] ", " anew[i] + 0 " }," > source
-	print "\t{ 0, 0, 0, 0 },\n};\n" > source
+		print "\t{ \"" statement[i] "\", text_" i ", " parameters[i] ", " anew[i] + 0 ", " binary[i] + 0 " }," > source
+	print "\t{ 0, 0, 0, 0, 0 },\n};\n" > source
 	print "const struct migration db_migrations[] = {" > source
 	for (i = 1; i <= migrations; i++)
 		print "\t{ \"" migration[i] "\", migration_" i " }," > source
@@ -143,7 +149,7 @@ function write_header(    i) {
 		print "\tDB_" toupper(statement[i]) "," > header
 	print "\tDB_STMT_COUNT\n};\n" > header
 	print "struct db_statement {\n\tconst char *name;\n\tconst char *text;" > header
-	print "\tint nparams;\n\tint anew; /* planned at each use */\n};\n" > header
+	print "\tint nparams;\n\tint anew;   /* planned at each use */\n\tint binary; /* its columns */\n};\n" > header
 	print "/* A migration, in the order of their names. */" > header
 	print "struct migration {\n\tconst char *name;\n\tconst char *sql;\n};\n" > header
 	print "extern const struct db_statement db_statements[DB_STMT_COUNT + 1];" > header

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "process/commands.h"
+#include "process/settings.h"
 
 #define PROBLEMS_MAX ((size_t)64 * 1024)
 
@@ -76,7 +77,7 @@ run(const struct command *command, const char *file, int argc, char **argv)
 		return 0;
 	}
 	buf_init(&problems, PROBLEMS_MAX);
-	if (config_load(file, &problems, &config) != OK)
+	if (settings_load(file, &problems, &config) != OK)
 		(void)fprintf(stderr, "%s", buf_str(&problems));
 	else
 		code = command->run(config, argc, argv);

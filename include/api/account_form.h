@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
 #include "http/problem.h"
 #include "http/request.h"
 #include "json/read.h"
@@ -63,13 +64,17 @@ bool account_form_is_email(const char *text);
 void account_form_names(struct problem_fields *bad, const struct jsonr *body,
     const char **first, const char **last);
 
-/* Who logs in: email or username, trimmed; one of them has to be sent. */
-void account_form_login(struct http_request *req, struct problem_fields *bad,
-    const struct jsonr *body, const char **out);
+/*
+ * Who logs in, an e-mail or a username, and the password; name is what the
+ * family calls the first, in the fault of a client that sends neither.  When
+ * not OK the client was answered.
+ */
+enum err account_form_login_or_reply(struct http_request *req, const char *name,
+    const char **login, struct account_secret *password) MUST_CHECK;
 
-/* refreshToken, refresh_token or refresh; NULL, and a fault, without any. */
-const char *account_form_refresh(struct problem_fields *bad,
-    const struct jsonr *body);
+/* The same of refreshToken, refresh_token or refresh. */
+enum err account_form_refresh_or_reply(struct http_request *req,
+    const char *name, const char **refresh) MUST_CHECK;
 
 /* A password to be checked, of any length. */
 void account_form_secret(struct problem_fields *bad, const struct jsonr *body,

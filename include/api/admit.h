@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "http/request.h"
+#include "limit/limit.h"
 #include "llm/call.h"
 
 /* Tokens that an answer is reserved for when the request names no ceiling. */
@@ -41,6 +42,9 @@ enum err admit_request_or_reply(struct http_request *req) MUST_CHECK;
  */
 enum err admit_calls_or_reply(struct http_request *req,
     struct call *calls) MUST_CHECK;
+
+/* RateLimit-Limit, -Remaining and -Reset. */
+void admit_headers(struct http_request *req, const struct limit_state *state);
 
 /* Gives back what calls that were never started had reserved. */
 void admit_undo(struct call *calls);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "auth/identify.h"
+#include "base/uuid.h"
 #include "config/config.h"
 #include "journal/journal.h"
 #include "limit/limit.h"
@@ -29,6 +30,7 @@ struct app {
 	struct limits *limits;
 	struct rules *rules;      /* which limits are set, see rules.h */
 	int slot;                 /* of this worker in the scoreboard */
+	struct uuid life;         /* of this worker: no other has had it */
 	struct pool *hash_pool;   /* runs ROUTE_HASHES */
 	struct pool *export_pool; /* runs ROUTE_EXPORTS */
 	struct pool *idempotency; /* keeps answers, see idempotency.h */

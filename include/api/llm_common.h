@@ -20,6 +20,7 @@
 #include "http/request.h"
 #include "llm/call.h"
 #include "llm/catalog.h"
+#include "json/read.h"
 
 /*
  * Where model goes (NULL or "": the default model).  *snapshot is a reference
@@ -37,6 +38,14 @@ const struct catalog_target *llm_target_or_reply(struct http_request *req,
 struct call *llm_call_new(struct http_request *req,
     const struct call_sink *sink, void *sink_data,
     const struct catalog_target *target, struct snapshot *snapshot);
+
+/* What a client's body says for the log: NULL when it does not, and when it does
+ * not fit there (it still goes to the provider).  Borrowed from body. */
+struct llm_notes {
+	const char *user;
+	const char *metadata; /* an object */
+};
+void llm_notes_read(const struct jsonr *body, struct llm_notes *out);
 
 struct llm_message {
 	const char *role;    /* "system", "user", "assistant" */

@@ -31,11 +31,14 @@ struct logrows_column {
 /*
  * The rows of stmt: microseconds since 1970, then columns, the first of which
  * is the id.  Its parameters: $1 user, $2 limit, $3 time and $4 id that the
- * list goes on after (null: from the newest), then filters.
+ * list goes on after (null: from the newest), then filters, then the ids that
+ * find has for the same ones when a text is looked for.
  */
 struct logrows_shape {
 	const char *file; /* "event-logs.csv" */
 	enum db_stmt stmt;
+	enum db_stmt find; /* one of search/find_*.sql */
+	size_t ids;        /* the place of the ids among the parameters */
 	const struct logrows_column *columns;
 	size_t column_count;
 };
@@ -47,6 +50,7 @@ struct logrows {
 	const struct logrows_shape *shape;
 	enum logrows_format format;
 	const char *args[LOGROWS_ARGS_MAX];
+	const char *q; /* what is looked for in texts, or NULL */
 
 	/* its own */
 	struct jsonw json;

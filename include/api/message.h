@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+#include "base/uuid.h"
 #include "db/db.h"
 #include "http/problem.h"
 #include "json/read.h"
@@ -41,10 +43,17 @@ void message_read(struct problem_fields *bad, const struct jsonr *body,
 void message_read_change(struct problem_fields *bad, const struct jsonr *body,
     struct message *out);
 
-/* The columns of sql/queries/messages/get.sql, from column first on; borrowed
- * from rows. */
+/* A message of the database: its texts are borrowed from here and from rows. */
+struct message_row {
+	struct message message;
+	char id[UUID_TEXT_SIZE], call_id[UUID_TEXT_SIZE];
+	char created[CLOCK_TEXT_SIZE], updated[CLOCK_TEXT_SIZE];
+};
+
+/* The columns of sql/queries/messages/get.sql, from column first on; chat_id is
+ * borrowed. */
 void message_from_row(const struct db_rows *rows, size_t row, size_t first,
-    struct message *out);
+    const char *chat_id, struct message_row *out);
 
 /* As the API answers it. */
 void message_write(struct jsonw *w, const struct message *message);

@@ -50,7 +50,9 @@ struct page_shape {
 	const char *total; /* "totalChats" */
 	size_t id;         /* column; null: no row, there is only a total */
 	size_t value;      /* column of the sort value; 0 without one */
-	void (*write)(struct jsonw *w, const struct db_rows *rows, size_t row);
+	void (*write)(struct jsonw *w, const struct db_rows *rows, size_t row,
+	    const char *parent);
+	const char *parent; /* for write: the id of what the rows are of */
 };
 
 /* {results, <items>, totalPages, currentPage, totalItems, <total>} and, unless

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "journal/inflight.h"
+#include "journal/spool.h"
 #include "limit/limit.h"
 
 /* Two generations, because a reload runs new workers beside draining ones,
@@ -22,8 +23,9 @@ enum worker_state {
 	WORKER_STARTING, /* forked, not serving yet */
 	WORKER_READY,    /* accepts connections */
 	WORKER_DRAINING, /* finishes what it has */
-	WORKER_DEAD,     /* died with calls in its hands: to be swept */
-	WORKER_SWEEPING  /* a living worker (swept_by) writes their ends */
+	WORKER_DEAD,     /* its life was cut off: to be swept */
+	WORKER_SWEEPING, /* a living worker (swept_by) writes the ends */
+	WORKER_ORPHAN    /* drains still, after the death of its supervisor */
 };
 
 /* What a worker counts; /metrics shows the sum of all, dead ones included. */
@@ -54,7 +56,7 @@ struct scoreboard_row {
 	atomic_int connections; /* open, from nginx */
 	atomic_int database_up;
 	atomic_ullong counts[COUNT_ALL];
-	atomic_ullong heartbeat_us; /* when its main thread was last alive */
+	atomic_ullong heartbeat_us; /* when its threads last got on */
 };
 
 struct scoreboard {
@@ -63,13 +65,14 @@ struct scoreboard {
 	atomic_ullong restarts;         /* workers that died */
 	struct inflight *inflight[SCOREBOARD_SLOTS];
 	struct limits *limits;
-	int64_t started_us; /* monotonic */
+	struct spool_board spool; /* what is known of its disk */
+	int64_t started_us;       /* monotonic */
 };
 
 /*
  * Maps it before the first fork.  The calls in hand are kept in files under
- * dir, so that they outlive the death of every process; slots with calls of
- * an earlier life come back as WORKER_DEAD.  NULL: see errno.
+ * dir, so that they outlive the death of every process; slots in which an
+ * earlier life was cut off come back as WORKER_DEAD.  NULL: see errno.
  */
 struct scoreboard *scoreboard_map(const char *dir, size_t calls_max);
 void scoreboard_unmap(struct scoreboard *board); /* accepts NULL */

@@ -1,5 +1,5 @@
 /*
- * throttle.h - how often a password may be guessed (S-06).
+ * throttle.h - how often a password may be guessed (S-06), and accounts be made.
  *
  * Counted over all workers, in windows of LOGIN_WINDOW: LOGIN_FAILURES_MAX
  * failures of an account from an address, ten times as many from an address
@@ -34,5 +34,16 @@ enum err throttle_or_reply(struct http_request *req, const char *account,
 void throttle_passed(struct http_request *req, const struct throttle *try);
 void throttle_failed(struct http_request *req, const struct throttle *try);
 void throttle_undo(struct http_request *req, const struct throttle *try);
+
+/*
+ * Before an account is made: REGISTRATIONS_MAX from an address in LOGIN_WINDOW.
+ * One that finds the name taken counts too: it says who has an account.  Not
+ * OK: the client was answered 429, or 503.
+ */
+enum err throttle_register_or_reply(struct http_request *req,
+    struct limit_state *out) MUST_CHECK;
+/* It failed, and said nothing of anybody. */
+void throttle_register_undo(struct http_request *req,
+    const struct limit_state *taken);
 
 #endif /* API_THROTTLE_H */

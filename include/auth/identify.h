@@ -10,11 +10,13 @@
 
 #include "auth/cache.h"
 #include "auth/token.h"
+#include "auth/verified.h"
 #include "http/request.h"
 
 struct auth {
 	const struct config *config;
 	struct token_keys keys;
+	struct verified *verified;
 	struct auth_cache *cache;
 };
 

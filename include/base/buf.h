@@ -32,6 +32,8 @@ void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_adds(struct buf *buf, const char *text);
 void buf_addc(struct buf *buf, char byte);
 void buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* len bytes more, for the caller to write at once; NULL when it failed. */
+char *buf_extend(struct buf *buf, size_t len);
 void buf_drop_front(struct buf *buf, size_t len); /* forget the first len */
 
 /*

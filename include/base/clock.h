@@ -19,6 +19,9 @@ int64_t clock_wall_us(void); /* microseconds since 1970, UTC */
 /* ISO 8601 UTC with 6 digits of fraction and Z into out. */
 void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE]);
 
+/* The same with 3 digits, the rest cut off: as clients get it. */
+void clock_text_ms(int64_t wall_us, char out[CLOCK_TEXT_SIZE]);
+
 /*
  * Reads RFC 3339 ("2026-01-31T23:59:59[.fraction](Z|+hh:mm)"), or a date alone
  * (midnight UTC).  ERR_INPUT otherwise.

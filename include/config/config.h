@@ -31,6 +31,7 @@ struct config {
 	int64_t workers;         /* WORKERS, 0: one a core */
 	int64_t threads;         /* THREADS: request threads a worker */
 	int64_t connections_max; /* CONNECTIONS_MAX: from nginx, a worker */
+	int64_t queue_max;       /* QUEUE_MAX: requests that wait, a worker */
 	int64_t queue_ms;        /* QUEUE_TIMEOUT, 0: any */
 	int64_t drain_ms;        /* DRAIN_TIMEOUT */
 
@@ -62,12 +63,13 @@ struct config {
 	int64_t streams_max;     /* STREAMS_MAX: calls at once, a worker */
 
 	/* limits */
-	int64_t rate_max;        /* RATE_LIMIT_MAX_REQUESTS (playground) */
-	int64_t rate_window_ms;  /* RATE_LIMIT_WINDOW */
-	int64_t login_failures;  /* LOGIN_FAILURES_MAX */
-	int64_t login_window_ms; /* LOGIN_WINDOW */
-	int64_t spool_max;       /* SPOOL_MAX, bytes */
-	int64_t rows_max;        /* DASHBOARD_MAX: records of a dashboard */
+	int64_t rate_max;          /* RATE_LIMIT_MAX_REQUESTS (playground) */
+	int64_t rate_window_ms;    /* RATE_LIMIT_WINDOW */
+	int64_t login_failures;    /* LOGIN_FAILURES_MAX */
+	int64_t login_window_ms;   /* LOGIN_WINDOW */
+	int64_t registrations_max; /* REGISTRATIONS_MAX */
+	int64_t spool_max;         /* SPOOL_MAX, bytes */
+	int64_t rows_max;          /* DASHBOARD_MAX: records of a dashboard */
 
 	/* PostgreSQL */
 	int64_t statement_ms;   /* STATEMENT_TIMEOUT */

@@ -2,7 +2,7 @@
  * away.h - what this process believes about PostgreSQL: there, or away.
  *
  * All connections share the verdict.  While it is away one thread at a time
- * tries, after 100 ms, then ever later up to 1 s; the others are told at once.
+ * tries, after 100 ms, then ever later up to 800; the others are told at once.
  */
 #ifndef DB_AWAY_H
 #define DB_AWAY_H

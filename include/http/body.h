@@ -1,9 +1,9 @@
 /*
  * body.h - reading a JSON object body, field by field, all faults at once.
  *
- * Each body_* reads member name of the object.  Absent and null count as not
- * sent: with REQUIRED that is a fault, otherwise *out keeps its value.  Faults
- * go to bad; reading goes on.  Strings are borrowed from the request's arena.
+ * Each body_* reads member name of the object.  Absent and, but for body_any(),
+ * null count as not sent: with REQUIRED that is a fault, otherwise *out keeps
+ * its value.  Faults go to bad; reading goes on.  Strings are borrowed from the request's arena.
  */
 #ifndef HTTP_BODY_H
 #define HTTP_BODY_H
@@ -43,8 +43,9 @@ void body_int(struct problem_fields *bad, const struct jsonr *object,
     int64_t *out);
 void body_bool(struct problem_fields *bad, const struct jsonr *object,
     const char *name, enum body_need need, bool *out);
-/* Any JSON, kept as its own text (NUL-terminated copy), at most max bytes. */
+/* Any JSON, null too, kept as its own text (NUL-terminated copy), at most max
+ * bytes. */
 void body_any(struct problem_fields *bad, const struct jsonr *object,
-    const char *name, enum body_need need, int64_t max, const char **out);
+    const char *name, int64_t max, const char **out);
 
 #endif /* HTTP_BODY_H */

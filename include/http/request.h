@@ -196,8 +196,6 @@ const char *request_param(const struct http_request *req, const char *name);
  * not NULL, is the canonical form in the arena. */
 enum err request_param_uuid(struct http_request *req, const char *name,
     struct uuid *id, const char **text) MUST_CHECK;
-/* Accept names type ("text/event-stream"), not just a wildcard. */
-bool request_accepts(const struct http_request *req, const char *type);
 
 /* Records err and a printf text for the log line, unless one is there; returns
  * err, so that: return request_fail(req, ERR_SYSTEM, "..."). */

@@ -3,6 +3,9 @@
  *
  * Calls and events are one statement each, that takes the lines as its only
  * parameter, writes rows, texts and the deltas of usage, and commits by itself.
+ * Calls that are new go the quick way, rows, texts and deltas in one
+ * transaction: by COPY, or one that is alone by an insert that expects no other;
+ * and the slow way when that is refused.
  * Writing the same records again changes nothing, so after a lost connection
  * the same batch is simply written again.
  */

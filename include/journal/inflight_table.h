@@ -2,17 +2,22 @@
  * inflight_table.h - the layout of the calls in hand, for the files of
  * inflight.h only.
  *
- *	file: | table, free list | slot 0 | slot 1 | ...
+ *	file: | table | slot 0 | slot 1 | ...
  *	slot: | head | strings of the row, each with its NUL | answer NUL |
  *	               data                                    text
  *
  * The strings are packed, so that a short call touches one page.  A slot
  * counts once `used` is set, after everything that it covers was written.
+ *
+ * The file may be mapped by more than one process, at different addresses:
+ * what belongs to a process is in struct inflight, and a slot's pointers are
+ * those of the process that entered the call.
  */
 #ifndef JOURNAL_INFLIGHT_TABLE_H
 #define JOURNAL_INFLIGHT_TABLE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,8 +46,9 @@ enum part {
 
 struct inflight_slot {
 	atomic_uint used;
-	uint32_t has_disk; /* bytes of the slot that have disk under them */
+	uint32_t backed; /* bytes of the slot that have room under them */
 	struct inflight *table;
+	uint32_t next_free;         /* index + 1 of another; 0: the last */
 	uint32_t text;              /* offset in data of the answer */
 	atomic_uint text_len;       /* bytes of it, without the NUL */
 	struct call_row row;        /* pointers are filled in by the sweep */
@@ -52,21 +58,31 @@ struct inflight_slot {
 
 #define INFLIGHT_DATA (INFLIGHT_STRIDE - sizeof(struct inflight_slot))
 
-struct inflight {
+struct inflight_table {
 	uint64_t format;
 	uint32_t slot_head; /* the layout, in case the program changed */
 	uint32_t row_size;
 	uint64_t calls;
 	uint64_t size;  /* of the whole mapping */
 	uint64_t slots; /* offset of the first slot */
-	int fd;         /* of the file; -1: anonymous memory */
+	struct uuid life;
 	atomic_uint count;
 	uint32_t fresh; /* slots from here on were never used */
-	uint32_t free_count;
-	uint32_t free[]; /* slots to use again, last freed first */
+	uint32_t free;  /* index + 1 of one to use again; 0: none */
 };
+
+struct inflight {
+	struct inflight_table *at;
+	int fd;      /* of the file; -1: anonymous memory */
+	bool memory; /* no disk is under it */
+};
+
+#define INFLIGHT_FILE "inflight." /* and the number of the table */
 
 struct inflight_slot *inflight_slot_at(const struct inflight *table,
     size_t index);
+
+/* Is the file a table with calls, or a life, in it? */
+bool inflight_file_is_used(int dir_fd, const char *name);
 
 #endif /* JOURNAL_INFLIGHT_TABLE_H */

@@ -6,8 +6,10 @@
  * as it is back, while the keeper, on a connection of its own, delivers what
  * waits.  The order does not matter, because an end is never replaced.
  *
- * The chores: folding usage deltas, partitions for the months ahead, removing
- * what is past its retention, adopting what dead workers left in the spool.
+ * The chores: folding usage deltas, pages for searches (indexer.h), ending calls
+ * that have run for longer than they can, partitions for the months ahead,
+ * removing what is past its retention, adopting what dead workers left in the
+ * spool.
  */
 #ifndef JOURNAL_KEEPER_H
 #define JOURNAL_KEEPER_H

@@ -52,6 +52,13 @@ struct record {
 	void (*done)(struct record *record, enum durable how);
 	void *arg;
 	bool more; /* the next one is of the same group; set by the journal */
+	/* Somebody waits for done(): it says DURABLE_NONE after
+	 * JOURNAL_WAIT_MS, by the thread of journal_watch(), though the record
+	 * may be kept later. */
+	bool hurried;
+	/* No record of this call was ever submitted: it is written in a quicker
+	 * way.  One that is there nevertheless is found out. */
+	bool is_new;
 };
 
 /* A record as the database and the spool take it: borrowed. */
@@ -60,6 +67,7 @@ struct record_view {
 	struct uuid id;
 	const char *line;
 	size_t len;
+	bool is_new; /* see struct record; never of an event */
 };
 
 /* calls.status */

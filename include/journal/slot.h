@@ -4,10 +4,12 @@
  *	SPOOL_DIR/<slot>/lock            who holds its flock owns the slot
  *	SPOOL_DIR/<slot>/<uuid>.spool    segments; the names' order is time's
  *	SPOOL_DIR/<slot>/<segment>.bad   corrupt bytes of a segment, kept
+ *	SPOOL_DIR/<slot>/next            an empty segment with room on the disk
  */
 #ifndef JOURNAL_SLOT_H
 #define JOURNAL_SLOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,7 @@
 #define SLOT_NAME_SIZE  64
 #define SLOT_LOCK       "lock"
 #define SLOT_BAD_SUFFIX ".bad"
+#define SLOT_NEXT       "next"
 
 struct slot {
 	int dir_fd; /* -1: not held */
@@ -41,6 +44,9 @@ enum err slot_take(int spool_fd, const char *name, int64_t wait_ms,
     struct slot *out) MUST_CHECK;
 void slot_release(struct slot *slot);
 
+/* Does a process hold slot number of the spool directory?  Takes nothing. */
+bool slot_is_held(int spool_fd, int number);
+
 /* The slots of a spool directory; the segments of a slot's directory. */
 enum err slot_list(int spool_fd, struct slot_names *out) MUST_CHECK;
 enum err slot_segments(int dir_fd, struct slot_names *out) MUST_CHECK;
@@ -60,6 +66,20 @@ enum err slot_write(int fd, const char *bytes, size_t len) MUST_CHECK;
  */
 enum err slot_create(int dir_fd, const char *name, const struct buf *head,
     int *out) MUST_CHECK;
+
+/*
+ * Has room on the disk for bytes of the file, without making it longer.  False
+ * when there is none (errno); true where nobody can say.
+ */
+bool slot_reserve(int fd, uint64_t bytes);
+
+/* Makes SLOT_NEXT, empty, with so much room.  ERR_SYSTEM: see errno. */
+enum err slot_make_next(int dir_fd, uint64_t bytes, int *out) MUST_CHECK;
+
+/* SLOT_NEXT, open as fd, with its first bytes becomes name, durably.  On
+ * ERR_SYSTEM (errno) it is closed and gone. */
+enum err slot_take_next(int dir_fd, int fd, const char *name,
+    const struct buf *head) MUST_CHECK;
 
 /* Keeps corrupt bytes of segment in its .bad file, durably. */
 enum err slot_quarantine(int dir_fd, const char *segment, const char *bytes,

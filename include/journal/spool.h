@@ -6,12 +6,17 @@
  * seals it, delivers the oldest and removes it.  A segment that was sealed, or
  * left by a dead worker, is never written again.  Thread-safe.
  *
+ * Space on the disk is taken before it is needed, so that a full disk is found
+ * before a call is let in: by the segment being written, which has SPOOL_READY
+ * bytes behind its end, and by the one after it (SLOT_NEXT).
+ *
  * The ceiling holds for the whole spool directory, with the slots of all
  * workers; those of the others are measured now and then.
  */
 #ifndef JOURNAL_SPOOL_H
 #define JOURNAL_SPOOL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,13 +29,28 @@
 #define SPOOL_SEGMENT_MAX ((size_t)16 * 1024 * 1024)
 /* What a new call is not let in for: the records of those that run need it. */
 #define SPOOL_RESERVE ((uint64_t)8 * 1024 * 1024)
+/* Room that a worker has on the disk before it needs it; at most a quarter of
+ * the ceiling. */
+#define SPOOL_READY ((uint64_t)4 * 1024 * 1024)
 
 struct spool;
+
+/*
+ * What the workers of one SPOOL_DIR know of its disk, in memory that they
+ * share: a bit a slot.  A worker sets its own; each looks at all, so that one
+ * that found the disk failing speaks for the others.
+ */
+struct spool_board {
+	atomic_ullong failing; /* it cannot be written, or has no room */
+	atomic_ullong stalled; /* a batch waits for too long */
+};
+void spool_board_clear(struct spool_board *board, int slot);
 
 struct spool_options {
 	const char *dir; /* SPOOL_DIR; made if missing, its parent not */
 	int slot;
 	uint64_t bytes_max;
+	struct spool_board *board; /* NULL: of its own */
 };
 
 /*
@@ -57,15 +77,25 @@ void spool_close(struct spool *spool);
 enum err spool_append(struct spool *spool, const struct record_view *records,
     size_t count) MUST_CHECK;
 
-/* Is there a place for new work's records?  Never blocks. */
+/* Is there a place for new work's records, as far as any worker knows?  Never
+ * blocks. */
 bool spool_has_place(const struct spool *spool);
 /* Would so many more bytes of records go in? */
 bool spool_fits(const struct spool *spool, uint64_t bytes);
 bool spool_is_failing(const struct spool *spool);
-uint64_t spool_bytes(const struct spool *spool); /* of the whole directory */
+bool spool_is_writable(const struct spool *spool); /* by all workers */
+uint64_t spool_bytes(const struct spool *spool);   /* of the whole directory */
 
-/* Tries the disk; OK ends the failing state. */
+/* Sees to it that there is room on the disk for the records of calls that are
+ * let in; without, there is no place. */
+void spool_prepare(struct spool *spool);
+
+/* Tries the disk, unless that was done within a second: OK ends the failing
+ * state. */
 enum err spool_probe(struct spool *spool) MUST_CHECK;
+
+/* This worker's batch waits for too long, or does no more. */
+void spool_tell_stalled(struct spool *spool, bool stalled);
 
 /* The oldest segment that is sealed.  ERR_MISSING when there is none. */
 enum err spool_oldest(struct spool *spool,

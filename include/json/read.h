@@ -63,8 +63,6 @@ enum err jsonr_bool(const struct jsonr *value, bool *out) MUST_CHECK;
 /* An integer literal (no fraction, no exponent) within [min,max]. */
 enum err jsonr_int(const struct jsonr *value, int64_t min, int64_t max,
     int64_t *out) MUST_CHECK;
-/* Any number; the double nearest to its literal. */
-enum err jsonr_double(const struct jsonr *value, double *out) MUST_CHECK;
 
 /*
  * The text of the value exactly as it came (numbers keep their text, objects

@@ -40,6 +40,8 @@ void jsonw_bool(struct jsonw *w, bool value);
 void jsonw_null(struct jsonw *w);
 /* Text that already is JSON: from jsonr_raw() or from PostgreSQL. */
 void jsonw_raw(struct jsonw *w, const char *json, size_t len);
+/* A value of the same buffer once more: its len bytes from begin on. */
+void jsonw_again(struct jsonw *w, size_t begin, size_t len);
 
 /* key and value at once, the common case. */
 void jsonw_kv(struct jsonw *w, const char *key, const char *text);

@@ -80,8 +80,6 @@ void limit_release(struct limits *limits, const char *name, int owner,
  */
 enum err limit_raise(struct limits *limits, const char *name, int owner,
     int64_t amount) MUST_CHECK;
-/* What all owners hold. */
-int64_t limit_held(struct limits *limits, const char *name);
 /* The worker in slot owner is dead: everything that it held is given back. */
 void limit_release_owner(struct limits *limits, int owner);
 

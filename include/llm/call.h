@@ -145,7 +145,6 @@ void outlet_begin(struct outlet *outlet, int status, const char *content_type);
  * the ceiling (256 KiB) the outlet's transfers pause. */
 void outlet_write(struct outlet *outlet, const void *data, size_t len);
 bool outlet_begun(const struct outlet *outlet);
-bool outlet_gone(const struct outlet *outlet);
 /* Writes what is queued, then request_finish(); request, outlet and calls are
  * gone after. */
 void outlet_finish(struct outlet *outlet);

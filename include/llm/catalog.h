@@ -46,8 +46,6 @@ struct snapshot; /* one state of it, reference-counted */
 enum err catalog_start(const struct config *config,
     struct catalog **out) MUST_CHECK;
 void catalog_stop(struct catalog *catalog);
-/* Reads the tables again now.  On failure the old snapshot stays. */
-enum err catalog_reload(struct catalog *catalog, struct db *db) MUST_CHECK;
 void catalog_changed(struct catalog *catalog); /* reload at next use */
 
 /* The current snapshot (reloaded when due, by db).  ERR_BUSY when there never

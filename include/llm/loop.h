@@ -32,4 +32,8 @@ void loop_remove(struct loop *loop, struct watch *watch); /* accepts NULL */
 enum err loop_round(struct loop *loop, int64_t due_us, void (*after)(void *arg),
     void *arg) MUST_CHECK;
 
+/* From any thread: since when (monotonic) its thread has been at work; 0: it
+ * waits. */
+int64_t loop_busy_since_us(const struct loop *loop);
+
 #endif /* LLM_LOOP_H */

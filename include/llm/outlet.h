@@ -27,10 +27,14 @@
 /* Silence after which an event stream gets a comment line. */
 #define OUTLET_HEARTBEAT_US (15 * 1000000)
 
+/* A client that has not got its answer by then is watched for its leaving. */
+#define OUTLET_WATCH_US (10 * 1000)
+
 /* Every outlet that a relay has; its thread's own. */
 struct outlets {
 	struct loop *loop;
 	struct outlet *all;
+	struct outlet *unwatched, *unwatched_last; /* oldest first */
 	struct outlet *dirty; /* something is to be written or finished */
 	int64_t stall_us;     /* CLIENT_STALL_TIMEOUT */
 	/* The client left, or was cut (stalled); called once. */
@@ -48,6 +52,8 @@ struct outlet {
 	struct outlet *prev, *next; /* in owner->all */
 	struct outlet *dirty_next;
 	struct outlet *inbox_next;
+	struct outlet *unwatched_prev, *unwatched_next;
+	int64_t watch_due_us; /* 0: not in owner->unwatched */
 	struct call *calls;
 	size_t calls_open;   /* calls whose end() was not called yet */
 	struct watch *watch; /* of the client's descriptor; may be NULL */
@@ -67,7 +73,7 @@ struct outlet {
 	bool gone;
 };
 
-/* Takes outlet in and watches its client. */
+/* Takes outlet in; its client is watched from OUTLET_WATCH_US on. */
 void outlet_attach(struct outlets *outlets, struct outlet *outlet);
 /* The queue is over its ceiling: whoever asks is to pause. */
 bool outlet_full(struct outlet *outlet);
@@ -76,6 +82,10 @@ void outlet_cut(struct outlet *outlet, bool stalled);
 
 /* Writes and finishes what is dirty. */
 void outlets_flush(struct outlets *outlets);
+/* When outlets_watch() is wanted next, monotonic; INT64_MAX: not. */
+int64_t outlets_due(const struct outlets *outlets);
+/* Watches the clients whose time it is. */
+void outlets_watch(struct outlets *outlets);
 /* Tries waiting ones again, cuts slow readers, sends heartbeats. */
 void outlets_sweep(struct outlets *outlets, int64_t now_us);
 

@@ -42,4 +42,7 @@ struct relay_stats {
 };
 void relay_stats(const struct relay *relay, struct relay_stats *out);
 
+/* Since when (monotonic) its thread has been at work; 0: it waits for some. */
+int64_t relay_busy_since_us(const struct relay *relay);
+
 #endif /* LLM_RELAY_H */

@@ -47,6 +47,9 @@ enum err connections_read(struct connections *set, struct link *link,
  */
 void connections_drain(struct connections *set, int handover_fd);
 
+/* Idle ones that have something to be read; counted up to enough. */
+size_t connections_waiting(struct connections *set, size_t enough);
+
 size_t connections_open(const struct connections *set);
 size_t connections_busy(const struct connections *set);
 uint64_t connections_answered(const struct connections *set);

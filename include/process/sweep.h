@@ -5,17 +5,25 @@
 #define PROCESS_SWEEP_H
 
 #include "api/scoreboard.h"
+#include "db/db.h"
 #include "journal/journal.h"
 
+struct sweeper {
+	struct scoreboard *board;
+	int own_slot; /* of who sweeps: it is shown to be alive meanwhile */
+	struct journal *journal;
+	const struct db_options *database;
+};
+
 /*
- * Takes at most one WORKER_DEAD slot and writes the end ("interrupted", with
- * the text so far) of its calls through journal.  Called often by a living
- * worker; returns at once when there is nothing to do.  The slot is free again
- * only when every record is durable, so that our own death changes nothing.
- * own_slot is the sweeping worker's: it is shown to be alive meanwhile.
+ * Takes at most one WORKER_DEAD slot, writes the end ("interrupted", with the
+ * text so far) of its calls through journal, and releases the Idempotency-Keys
+ * that it held, so that what is sent again runs anew (while PostgreSQL is away
+ * they are released by their age).  Called often by a living worker; returns
+ * at once when there is nothing to do.  The slot is free again only when every
+ * record is durable, so that our own death changes nothing.
  */
-void sweep_dead(struct scoreboard *board, int own_slot,
-    struct journal *journal);
+void sweep_dead(const struct sweeper *sweeper);
 
 /* For the supervisor: pid is dead; what it swept is to be swept again. */
 void sweep_abandon(struct scoreboard *board, int pid);

@@ -5,6 +5,8 @@
 #ifndef PROCESS_WORKER_H
 #define PROCESS_WORKER_H
 
+#include <stdbool.h>
+
 #include "api/scoreboard.h"
 #include "config/config.h"
 
@@ -13,8 +15,11 @@ struct worker_seat {
 	const struct config *config;
 	struct scoreboard *board;
 	int slot;
+	int supervisor;  /* its pid: without it a worker ends */
 	int listen_fd;   /* the shared socket, non-blocking */
 	int handover[2]; /* connections of a draining worker: in [0], out [1] */
+	bool others_serve; /* a reload: it need not serve before it knows that
+			    * the schema fits */
 };
 
 /* Exit codes of a worker that the supervisor acts on. */

@@ -157,21 +157,43 @@ account_form_secret(struct problem_fields *bad, const struct jsonr *body,
 		problem_field(bad, name, "must be a string");
 }
 
-void
-account_form_login(struct http_request *req, struct problem_fields *bad,
-    const struct jsonr *body, const char **out)
+/* An e-mail or a username, trimmed; a fault of member name without one. */
+static const char *
+read_login(struct http_request *req, const struct jsonr *body, const char *name)
 {
+	struct problem_fields *bad = problem_fields(req);
 	const char *sent = NULL;
 
-	*out = NULL;
 	body_string(bad, body, "email", OPTIONAL, 0, LOGIN_MAX, &sent);
 	if (sent == NULL)
 		body_string(bad, body, "username", OPTIONAL, 0, LOGIN_MAX,
 		    &sent);
 	if (sent != NULL)
-		*out = trim(req, sent);
-	else if (!problem_fields_any(bad))
-		problem_field(bad, "email", "is required");
+		return trim(req, sent);
+	if (!problem_fields_any(bad))
+		problem_field(bad, name, "is required");
+	return NULL;
+}
+
+enum err
+account_form_login_or_reply(struct http_request *req, const char *name,
+    const char **login, struct account_secret *password)
+{
+	struct problem_fields *bad = problem_fields(req);
+	struct jsonr *body;
+	enum err err = body_object_or_reply(req, &body);
+
+	if (err != OK)
+		return err;
+	*login = read_login(req, body, name);
+	account_form_secret(bad, body, "password", password);
+	if (*login != NULL && !problem_fields_any(bad))
+		return OK;
+	if (problem_fields_any(bad))
+		(void)problem_fields_reply(bad);
+	else
+		(void)problem_of(req, ERR_MEMORY);
+	return ERR_INPUT;
 }
 
 void
@@ -248,20 +270,24 @@ account_form_new(struct http_request *req, struct problem_fields *bad,
 	    &out->organization_id);
 }
 
-const char *
-account_form_refresh(struct problem_fields *bad, const struct jsonr *body)
+enum err
+account_form_refresh_or_reply(struct http_request *req, const char *name,
+    const char **refresh)
 {
-	const char *token = NULL;
+	static const char *const names[] = { "refreshToken", "refresh_token",
+		"refresh" };
+	struct problem_fields *bad = problem_fields(req);
+	struct jsonr *body;
+	enum err err = body_object_or_reply(req, &body);
 
-	body_string(bad, body, "refreshToken", OPTIONAL, 1, REFRESH_MAX,
-	    &token);
-	if (token == NULL)
-		body_string(bad, body, "refresh_token", OPTIONAL, 1,
-		    REFRESH_MAX, &token);
-	if (token == NULL)
-		body_string(bad, body, "refresh", OPTIONAL, 1, REFRESH_MAX,
-		    &token);
-	if (token == NULL && !problem_fields_any(bad))
-		problem_field(bad, "refreshToken", "is required");
-	return token;
+	*refresh = NULL;
+	for (size_t i = 0; err == OK && *refresh == NULL && i < 3; i++)
+		body_string(bad, body, names[i], OPTIONAL, 1, REFRESH_MAX,
+		    refresh);
+	if (err != OK || *refresh != NULL)
+		return err;
+	if (!problem_fields_any(bad))
+		problem_field(bad, name, "is required");
+	(void)problem_fields_reply(bad);
+	return ERR_INPUT;
 }

@@ -184,10 +184,7 @@ log_in(struct http_request *req, const struct candidate *candidate,
 	err = account_issue(req, out, tokens);
 	if (err == OK)
 		err = audit_row(req, &event);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err == OK)
 		audit_line(req, &event);
 	return err;
@@ -362,10 +359,7 @@ account_logout_or_reply(struct http_request *req, const char *refresh)
 	err = db_begin(req->db);
 	if (err == OK)
 		err = log_out(req, hash, user);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err != OK)
 		return account_db_reply(req, err);
 	if (user[0] != '\0')

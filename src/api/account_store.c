@@ -231,24 +231,28 @@ account_register_or_reply(struct http_request *req,
 {
 	struct audit event = { .action = "register" };
 	char hash[PASSWORD_HASH_SIZE];
+	struct limit_state taken;
 	enum err err;
 
+	err = throttle_register_or_reply(req, &taken);
+	if (err != OK)
+		return err;
 	err = password_hash(from->password.text, from->password.len, hash);
 	if (err != OK) {
+		throttle_register_undo(req, &taken);
 		(void)problem_of(req, request_fail(req, err, "password_hash"));
 		return err;
 	}
 	err = db_begin(req->db);
 	if (err == OK)
 		err = register_in(req, from, hash, out, tokens);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err == ERR_CONFLICT)
 		return reply_taken(req, from->email, from->username, NULL);
-	if (err != OK)
+	if (err != OK) {
+		throttle_register_undo(req, &taken);
 		return account_db_reply(req, err);
+	}
 	event.user_id = out->id_text;
 	audit_line(req, &event);
 	return OK;
@@ -403,10 +407,7 @@ account_change_or_reply(struct http_request *req,
 		err = store_names(req, change);
 	if (err == OK)
 		err = audit_row(req, &event);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err == ERR_CONFLICT)
 		return reply_taken(req, change->email, change->username,
 		    req->who.user_text);

@@ -77,39 +77,30 @@ accounts_register(struct http_request *req)
 enum handled
 accounts_login(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	struct grant grant = { .status = 200, .message = "Login successful" };
 	struct account_secret password;
 	const char *login;
-	struct jsonr *body;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	account_form_login(req, bad, body, &login);
-	account_form_secret(bad, body, "password", &password);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_login_or_reply(req, login, &password, &grant.account,
-		&grant.tokens) != OK)
-		return ANSWERED;
-	return reply_grant(req, &grant);
+	err = account_form_login_or_reply(req, "email", &login, &password);
+	if (err == OK)
+		err = account_login_or_reply(req, login, &password,
+		    &grant.account, &grant.tokens);
+	return err == OK ? reply_grant(req, &grant) : ANSWERED;
 }
 
 enum handled
 accounts_refresh(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	struct account_tokens tokens;
 	const char *refresh;
-	struct jsonr *body;
 	struct jsonw w;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	refresh = account_form_refresh(bad, body);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_refresh_or_reply(req, refresh, &tokens) != OK)
+	err = account_form_refresh_or_reply(req, "refreshToken", &refresh);
+	if (err == OK)
+		err = account_refresh_or_reply(req, refresh, &tokens);
+	if (err != OK)
 		return ANSWERED;
 	jsonw_init(&w, &req->out);
 	begin_success(&w, "Token refreshed successfully");
@@ -129,18 +120,13 @@ accounts_refresh(struct http_request *req)
 enum handled
 accounts_logout(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	const char *refresh;
-	struct jsonr *body;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	refresh = account_form_refresh(bad, body);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_logout_or_reply(req, refresh) != OK)
-		return ANSWERED;
-	return response_empty(req, 204);
+	err = account_form_refresh_or_reply(req, "refreshToken", &refresh);
+	if (err == OK)
+		err = account_logout_or_reply(req, refresh);
+	return err == OK ? response_empty(req, 204) : ANSWERED;
 }
 
 enum handled

@@ -98,8 +98,8 @@ seconds_left_of_month(void)
 
 /* --- requests --------------------------------------------------------- */
 
-static void
-limit_headers(struct http_request *req, const struct limit_state *state)
+void
+admit_headers(struct http_request *req, const struct limit_state *state)
 {
 	response_headerf(req, "RateLimit-Limit", "%lld",
 	    (long long)state->limit);
@@ -175,7 +175,7 @@ admit_request_or_reply(struct http_request *req)
 	/* the playground tells its own limit, unless it is not reached */
 	if (tightest.limit >= 0 &&
 	    (err != OK || req->route->limit != LIMIT_PLAYGROUND))
-		limit_headers(req, &tightest);
+		admit_headers(req, &tightest);
 	if (err == ERR_LIMIT)
 		(void)reply_limited(req, "rate_limit_exceeded",
 		    (int)tightest.reset_s, "too many requests: slow down");

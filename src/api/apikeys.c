@@ -236,10 +236,7 @@ create(struct http_request *req, const struct form *form, struct apikey *out)
 	err = apikey_insert(req->db, &from, out);
 	if (err == OK)
 		err = audit_row(req, &event);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err == OK)
 		audit_line(req, &event);
 	return err;
@@ -315,10 +312,7 @@ change(struct http_request *req, enum db_stmt stmt, const char *const *args,
 	rows_free(rows);
 	if (err == OK)
 		err = audit_row(req, event);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err == OK)
 		audit_line(req, event);
 	return err;

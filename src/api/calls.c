@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "api/search.h"
 #include "base/uuid.h"
 #include "db/db.h"
 #include "http/csv.h"
@@ -74,8 +75,9 @@ static enum err
 query_calls(struct http_request *req, const struct filters *filters,
     struct db_rows **rows)
 {
+	const char *args[9];
 	const char *q = NULL;
-	const char *args[8];
+	enum err err = OK;
 
 	if (filters->q != NULL && *filters->q != '\0') {
 		q = query_like(req, filters->q);
@@ -91,8 +93,14 @@ query_calls(struct http_request *req, const struct filters *filters,
 	args[5] = filters->since;
 	args[6] = filters->until;
 	args[7] = q;
+	args[8] = NULL;
 	if (args[1] == NULL)
 		return ERR_MEMORY;
+	if (q != NULL)
+		err =
+		    search_ids(req, DB_SEARCH_FIND_CALLS, filters->q, args, 8);
+	if (err != OK)
+		return err;
 	return db_query(req->db,
 	    wants(filters, "csv") ? DB_CALLS_ROWS : DB_CALLS_LIST, args, rows);
 }

@@ -67,23 +67,19 @@ chats_register(struct http_request *req)
 enum handled
 chats_login(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	struct account_secret password;
 	struct account_tokens tokens;
 	struct account account;
 	const char *login;
-	struct jsonr *body;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	account_form_login(req, bad, body, &login);
-	account_form_secret(bad, body, "password", &password);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_login_or_reply(req, login, &password, &account, &tokens) !=
-	    OK)
-		return ANSWERED;
-	return reply_login(req, 200, "Login successful", &account, &tokens);
+	err = account_form_login_or_reply(req, "email", &login, &password);
+	if (err == OK)
+		err = account_login_or_reply(req, login, &password, &account,
+		    &tokens);
+	return err == OK ? reply_login(req, 200, "Login successful", &account,
+			       &tokens)
+			 : ANSWERED;
 }
 
 enum handled
@@ -136,10 +132,7 @@ chats_generate_key(struct http_request *req)
 	err = db_begin(req->db);
 	if (err == OK)
 		err = replace_key(req, &made);
-	if (err == OK)
-		err = db_commit(req->db);
-	else
-		db_rollback(req->db);
+	err = db_end(req->db, err);
 	if (err != OK) {
 		(void)account_db_reply(req, err);
 		return ANSWERED;

@@ -21,9 +21,7 @@
 #include "http/body.h"
 #include "http/problem.h"
 
-#define MODEL_MAX    200   /* characters */
-#define USER_MAX     200   /* bytes of the end user's name */
-#define METADATA_MAX 16384 /* bytes that the log keeps of it */
+#define MODEL_MAX 200 /* characters */
 
 /* What the end of the call needs; in the request's arena. */
 struct turn {
@@ -173,27 +171,10 @@ struct fields {
 	struct message question;
 	const char *model;
 	bool stream, usage_asked;
-	const char *user, *metadata;
+	struct llm_notes notes;
 	const struct catalog_target *target;
 	struct snapshot *snapshot; /* a reference, until a call has it */
 };
-
-static void
-read_notes(const struct jsonr *body, struct fields *out)
-{
-	const struct jsonr *metadata = jsonr_get(body, "metadata");
-	const char *text;
-	size_t len;
-
-	if (jsonr_kind(metadata) == JSONR_OBJECT) {
-		jsonr_raw(metadata, &text, &len);
-		if (len <= METADATA_MAX)
-			out->metadata = jsonr_text(metadata);
-	}
-	if (jsonr_string(jsonr_get(body, "user"), &text, &len) == OK &&
-	    len <= USER_MAX)
-		out->user = text;
-}
 
 static bool
 read_fields(struct http_request *req, const struct jsonr *body,
@@ -211,7 +192,7 @@ read_fields(struct http_request *req, const struct jsonr *body,
 		    &out->usage_asked);
 	else if (jsonr_kind(options) != JSONR_NULL)
 		problem_field(bad, "stream_options", "must be an object");
-	read_notes(body, out);
+	llm_notes_read(body, &out->notes);
 	if (!problem_fields_any(bad))
 		return true;
 	(void)problem_fields_reply(bad);
@@ -256,8 +237,8 @@ fill_call(struct call *call, const struct fields *fields, const char *json)
 	call->usage_asked = fields->usage_asked;
 	call->request_json = json;
 	call->request_len = strlen(json);
-	call->end_user = fields->user;
-	call->metadata = fields->metadata;
+	call->end_user = fields->notes.user;
+	call->metadata = fields->notes.metadata;
 }
 
 /* Nothing of a turn whose call was not started stays. */

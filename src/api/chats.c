@@ -126,7 +126,7 @@ chats_create(struct http_request *req)
 	body_string(bad, body, "title", REQUIRED, 1, TITLE_MAX, &args[2]);
 	body_word(bad, body, "source", OPTIONAL, sources, &args[3]);
 	read_tags(bad, body, &args[4]);
-	body_any(bad, body, "metadata", OPTIONAL, METADATA_MAX, &args[5]);
+	body_any(bad, body, "metadata", METADATA_MAX, &args[5]);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
 	err = uuid_make(&id);
@@ -198,7 +198,7 @@ chats_update(struct http_request *req)
 		return ANSWERED;
 	body_string(bad, body, "title", OPTIONAL, 1, TITLE_MAX, &args[2]);
 	read_tags(bad, body, &args[3]);
-	body_any(bad, body, "metadata", OPTIONAL, METADATA_MAX, &args[4]);
+	body_any(bad, body, "metadata", METADATA_MAX, &args[4]);
 	read_active(bad, body, &args[5]);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
@@ -231,13 +231,15 @@ chats_delete(struct http_request *req)
 }
 
 static void
-write_row(struct jsonw *w, const struct db_rows *rows, size_t row)
+write_row(struct jsonw *w, const struct db_rows *rows, size_t row,
+    const char *parent)
 {
+	(void)parent;
 	jsonw_raw(w, rows_text(rows, row, 1), rows_len(rows, row, 1));
 }
 
-static const struct page_shape shape = { "chats", "totalChats", 2, 3,
-	write_row };
+static const struct page_shape shape = { "chats", "totalChats", 2, 3, write_row,
+	NULL };
 
 static enum handled
 reply_page(struct http_request *req, enum db_stmt stmt, const char *const *args,

@@ -17,10 +17,8 @@
 #include "json/read.h"
 #include "json/write.h"
 
-#define MODEL_MAX    200   /* characters of a model's name */
-#define USER_MAX     200   /* characters of the end user's name */
-#define METADATA_MAX 16384 /* bytes that are kept of it */
-#define ERROR_MAX    4096  /* bytes of an error event */
+#define MODEL_MAX 200  /* characters of a model's name */
+#define ERROR_MAX 4096 /* bytes of an error event */
 
 static struct http_request *
 request_of(struct call *call)
@@ -104,8 +102,7 @@ struct fields {
 	const char *model;
 	bool stream;
 	bool usage_asked;
-	const char *user;
-	const char *metadata;
+	struct llm_notes notes;
 };
 
 static void
@@ -140,25 +137,6 @@ read_options(struct problem_fields *bad, const struct jsonr *body,
 		    &out->usage_asked);
 }
 
-/* metadata and user are for the log; what does not fit there still goes to the
- * provider. */
-static void
-read_notes(const struct jsonr *body, struct fields *out)
-{
-	const struct jsonr *metadata = jsonr_get(body, "metadata");
-	const char *text;
-	size_t len;
-
-	if (jsonr_kind(metadata) == JSONR_OBJECT) {
-		jsonr_raw(metadata, &text, &len);
-		if (len <= METADATA_MAX)
-			out->metadata = jsonr_text(metadata);
-	}
-	if (jsonr_string(jsonr_get(body, "user"), &text, &len) == OK &&
-	    len <= USER_MAX)
-		out->user = text;
-}
-
 static bool
 read_fields(struct http_request *req, const struct jsonr *body,
     struct fields *out)
@@ -169,7 +147,7 @@ read_fields(struct http_request *req, const struct jsonr *body,
 	check_messages(bad, body);
 	body_bool(bad, body, "stream", OPTIONAL, &out->stream);
 	read_options(bad, body, out);
-	read_notes(body, out);
+	llm_notes_read(body, &out->notes);
 	if (!problem_fields_any(bad))
 		return true;
 	(void)problem_fields_reply(bad);
@@ -199,8 +177,8 @@ start_call(struct http_request *req, const struct jsonr *body)
 	call->request_json = req->body;
 	call->request_len = req->body_len;
 	call->request = body;
-	call->end_user = arena_strdup(req->arena, fields.user);
-	call->metadata = arena_strdup(req->arena, fields.metadata);
+	call->end_user = arena_strdup(req->arena, fields.notes.user);
+	call->metadata = arena_strdup(req->arena, fields.notes.metadata);
 	return llm_start_or_reply(req, call);
 }
 

@@ -274,12 +274,14 @@ patience_ms(struct http_request *req)
 static enum err
 take(struct http_request *req, const struct ticket *ticket)
 {
+	char life[UUID_TEXT_SIZE];
 	const char *args[] = { req->who.user_text, ticket->key_hash,
 		ticket->request_hash, req->route->path, ticket->attempt,
-		patience_ms(req) };
+		patience_ms(req), life };
 	struct db_rows *rows = NULL;
 	enum err err;
 
+	uuid_text(&req->app->life, life);
 	if (args[5] == NULL)
 		return ERR_MEMORY;
 	err = db_query(req->db, DB_IDEMPOTENCY_TAKE, args, &rows);

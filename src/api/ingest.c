@@ -86,7 +86,7 @@ kept_or_reply(struct http_request *req, enum durable how)
 	return true;
 }
 
-/* Journal thread. */
+/* In a thread of the journal or that watches it. */
 static void
 answer_one(struct record *record, enum durable how)
 {
@@ -110,7 +110,7 @@ struct batch {
 	struct buf prefix;
 };
 
-/* Journal thread; of the last record, when all are kept. */
+/* The same; of the last record, when all are kept. */
 static void
 answer_batch(struct record *record, enum durable how)
 {
@@ -153,6 +153,7 @@ take_one(struct http_request *req, make_fn make)
 		return refuse(req, err);
 	record->done = answer_one;
 	record->arg = req;
+	record->hurried = true;
 	err = submit(req, record, 1);
 	if (err == OK)
 		return PARKED;
@@ -329,6 +330,7 @@ set_done(struct batch *batch)
 		if (r->next == NULL) {
 			r->done = answer_batch;
 			r->arg = batch;
+			r->hurried = true;
 		}
 	}
 }

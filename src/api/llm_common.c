@@ -11,8 +11,10 @@
 #include "llm/price.h"
 #include "json/write.h"
 
-#define NAMES_MAX    20  /* models that an error names */
-#define NAME_CUT     100 /* bytes of a client's model name in an error */
+#define USER_MAX     200   /* bytes of the end user's name in the log */
+#define METADATA_MAX 16384 /* bytes that the log keeps of it */
+#define NAMES_MAX    20    /* models that an error names */
+#define NAME_CUT     100   /* bytes of a client's model name in an error */
 #define MESSAGES_MAX ((size_t)64 * 1024 * 1024)
 #define OWN_CONTEXT  8000 /* tokens of context where none is known */
 
@@ -65,6 +67,24 @@ llm_target_or_reply(struct http_request *req, const char *model,
 		*snapshot = NULL;
 	}
 	return target;
+}
+
+void
+llm_notes_read(const struct jsonr *body, struct llm_notes *out)
+{
+	const struct jsonr *metadata = jsonr_get(body, "metadata");
+	const char *text;
+	size_t len;
+
+	*out = (struct llm_notes){ .user = NULL };
+	if (jsonr_kind(metadata) == JSONR_OBJECT) {
+		jsonr_raw(metadata, &text, &len);
+		if (len <= METADATA_MAX)
+			out->metadata = jsonr_text(metadata);
+	}
+	if (jsonr_string(jsonr_get(body, "user"), &text, &len) == OK &&
+	    len <= USER_MAX)
+		out->user = text;
 }
 
 struct call *

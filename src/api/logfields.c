@@ -73,7 +73,7 @@ read_entry(struct problem_fields *bad, const struct jsonr *object,
 	read_user(bad, object, &entry->user);
 	read_id(bad, object, entry);
 	read_time(bad, object, &entry->at_us);
-	body_any(bad, object, "metadata", OPTIONAL, INGEST_METADATA_MAX,
+	body_any(bad, object, "metadata", INGEST_METADATA_MAX,
 	    &entry->metadata);
 }
 
@@ -134,25 +134,28 @@ logfields_llm(struct http_request *req, const struct jsonr *object,
 	err = settle(bad, &entry);
 	if (err != OK)
 		return err;
-	return record_call(&(struct call_row){ .id = entry.id,
-			       .user_id = req->who.user_id,
-			       .key_id = req->who.key_text,
-			       .kind = "ingest",
-			       .status = CALL_STATUS_COMPLETED,
-			       .prompt_tokens = -1,
-			       .completion_tokens = -1,
-			       .cached_tokens = -1,
-			       .reasoning_tokens = -1,
-			       .cost_pico = -1,
-			       .latency_us = -1,
-			       .first_token_us = -1,
-			       .started_us = entry.at_us,
-			       .finished_us = entry.at_us,
-			       .end_user = entry.user,
-			       .source = source,
-			       .request_id = req->id,
-			       .metadata = entry.metadata,
-			       .request_text = query,
-			       .response_text = response },
+	err = record_call(&(struct call_row){ .id = entry.id,
+			      .user_id = req->who.user_id,
+			      .key_id = req->who.key_text,
+			      .kind = "ingest",
+			      .status = CALL_STATUS_COMPLETED,
+			      .prompt_tokens = -1,
+			      .completion_tokens = -1,
+			      .cached_tokens = -1,
+			      .reasoning_tokens = -1,
+			      .cost_pico = -1,
+			      .latency_us = -1,
+			      .first_token_us = -1,
+			      .started_us = entry.at_us,
+			      .finished_us = entry.at_us,
+			      .end_user = entry.user,
+			      .source = source,
+			      .request_id = req->id,
+			      .metadata = entry.metadata,
+			      .request_text = query,
+			      .response_text = response },
 	    out);
+	if (err == OK)
+		(*out)->is_new = !entry.has_id;
+	return err;
 }

@@ -71,41 +71,30 @@ reply_tokens(struct http_request *req, const struct account_tokens *tokens)
 enum handled
 logger_login(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	struct account_secret password;
 	struct account_tokens tokens;
 	struct account account;
 	const char *login;
-	struct jsonr *body;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	account_form_login(req, bad, body, &login);
-	account_form_secret(bad, body, "password", &password);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_login_or_reply(req, login, &password, &account, &tokens) !=
-	    OK)
-		return ANSWERED;
-	return reply_tokens(req, &tokens);
+	err = account_form_login_or_reply(req, "username", &login, &password);
+	if (err == OK)
+		err = account_login_or_reply(req, login, &password, &account,
+		    &tokens);
+	return err == OK ? reply_tokens(req, &tokens) : ANSWERED;
 }
 
 enum handled
 logger_refresh(struct http_request *req)
 {
-	struct problem_fields *bad = problem_fields(req);
 	struct account_tokens tokens;
 	const char *refresh;
-	struct jsonr *body;
+	enum err err;
 
-	if (body_object_or_reply(req, &body) != OK)
-		return ANSWERED;
-	refresh = account_form_refresh(bad, body);
-	if (problem_fields_any(bad))
-		return problem_fields_reply(bad);
-	if (account_refresh_or_reply(req, refresh, &tokens) != OK)
-		return ANSWERED;
-	return reply_tokens(req, &tokens);
+	err = account_form_refresh_or_reply(req, "refresh", &refresh);
+	if (err == OK)
+		err = account_refresh_or_reply(req, refresh, &tokens);
+	return err == OK ? reply_tokens(req, &tokens) : ANSWERED;
 }
 
 enum handled

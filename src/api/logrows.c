@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/search.h"
 #include "http/csv.h"
 #include "http/problem.h"
 #include "http/query.h"
@@ -189,6 +190,23 @@ refuse(struct logrows *rows, enum err err)
 	return problem_of(rows->req, err);
 }
 
+/* --- the statement ---------------------------------------------------- */
+
+static enum err
+run(struct logrows *rows,
+    enum err (*take)(void *arg, const struct db_rows *row))
+{
+	const struct logrows_shape *shape = rows->shape;
+	enum err err = OK;
+
+	if (rows->q != NULL)
+		err = search_ids(rows->req, shape->find, rows->q, rows->args,
+		    shape->ids);
+	if (err != OK)
+		return err;
+	return db_each(rows->req->db, shape->stmt, rows->args, take, rows);
+}
+
 /* --- a page ----------------------------------------------------------- */
 
 static enum err
@@ -221,7 +239,7 @@ logrows_page(struct logrows *rows, int64_t limit)
 	if (rows->args[1] == NULL)
 		return problem_of(req, ERR_MEMORY);
 	begin(rows);
-	err = db_each(req->db, rows->shape->stmt, rows->args, take_page, rows);
+	err = run(rows, take_page);
 	if (err != OK && !rows->more)
 		return refuse(rows, err);
 	if (rows->format == LOGROWS_JSON)
@@ -276,8 +294,7 @@ export_rows(struct logrows *rows)
 	rows->args[1] = CHUNK_TEXT;
 	do {
 		rows->got = 0;
-		err = db_each(rows->req->db, rows->shape->stmt, rows->args,
-		    take_export, rows);
+		err = run(rows, take_export);
 		go_on_after(rows);
 	} while (goes_on(rows, err));
 	return err;

@@ -21,6 +21,7 @@ enum filter {
 	FILTER_SINCE,
 	FILTER_UNTIL,
 	FILTER_TEXT,
+	FILTER_IDS,
 	FILTER_END
 };
 
@@ -50,24 +51,26 @@ static const struct logrows_column llm_columns[] = {
 };
 
 static const struct logrows_shape event_shape = { "event-logs.csv",
-	DB_LOGGER_EVENTS, event_columns,
+	DB_LOGGER_EVENTS, DB_SEARCH_FIND_EVENTS, FILTER_IDS, event_columns,
 	sizeof(event_columns) / sizeof(event_columns[0]) };
 
 static const struct logrows_shape llm_shape = { "llm-logs.csv",
-	DB_LOGGER_LLM_LOGS, llm_columns,
+	DB_LOGGER_LLM_LOGS, DB_SEARCH_FIND_INGESTED, FILTER_IDS, llm_columns,
 	sizeof(llm_columns) / sizeof(llm_columns[0]) };
 
 /* --- lists ------------------------------------------------------------ */
 
 static void
 read_text_filter(struct http_request *req, struct problem_fields *bad,
-    const char **out)
+    struct logrows *rows)
 {
+	const char **out = &rows->args[FILTER_TEXT];
 	const char *q = NULL;
 
 	query_string(req, bad, "q", TEXT_MAX, &q);
 	if (q == NULL || *q == '\0')
 		return;
+	rows->q = q;
 	*out = query_like(req, q);
 	if (*out == NULL)
 		problem_field(bad, "q", "cannot be looked for now");
@@ -109,7 +112,7 @@ read_filters(struct http_request *req, struct problem_fields *bad,
 	query_string(req, bad, "user_id", INGEST_USER_MAX, &args[FILTER_USER]);
 	query_time(req, bad, "since", &args[FILTER_SINCE]);
 	query_time(req, bad, "until", &args[FILTER_UNTIL]);
-	read_text_filter(req, bad, &args[FILTER_TEXT]);
+	read_text_filter(req, bad, rows);
 }
 
 static enum logrows_format

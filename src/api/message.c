@@ -33,7 +33,7 @@ read_kind(struct problem_fields *bad, const struct jsonr *body,
 		problem_field(bad, name, "must be %s",
 		    kind == JSONR_OBJECT ? "an object" : "an array of objects");
 	else
-		body_any(bad, body, name, OPTIONAL, max, out);
+		body_any(bad, body, name, max, out);
 }
 
 static void
@@ -106,29 +106,57 @@ number(const struct db_rows *rows, size_t row, size_t col)
 	return rows_is_null(rows, row, col) ? -1 : rows_int64(rows, row, col);
 }
 
+/* As text into out; NULL on null. */
+static const char *
+id_text(const struct db_rows *rows, size_t row, size_t col,
+    char out[UUID_TEXT_SIZE])
+{
+	struct uuid id;
+
+	if (!rows_uuid(rows, row, col, &id))
+		return NULL;
+	uuid_text(&id, out);
+	return out;
+}
+
+static void
+set_times(const struct db_rows *rows, size_t row, size_t col,
+    struct message_row *out)
+{
+	int64_t created_us = rows_wall_us(rows, row, col);
+	int64_t updated_us = rows_wall_us(rows, row, col + 1);
+
+	clock_text_ms(created_us, out->created);
+	out->message.created = out->created;
+	out->message.updated = out->created; /* mostly */
+	if (updated_us == created_us)
+		return;
+	clock_text_ms(updated_us, out->updated);
+	out->message.updated = out->updated;
+}
+
 void
 message_from_row(const struct db_rows *rows, size_t row, size_t first,
-    struct message *out)
+    const char *chat_id, struct message_row *out)
 {
-	*out = (struct message){
-		.id = rows_text(rows, row, first),
-		.chat_id = rows_text(rows, row, first + 1),
-		.role = rows_text(rows, row, first + 2),
-		.content = rows_text(rows, row, first + 3),
-		.name = rows_text(rows, row, first + 4),
-		.function_call = rows_text(rows, row, first + 5),
-		.tool_calls = rows_text(rows, row, first + 6),
-		.metadata = rows_text(rows, row, first + 7),
-		.tokens = number(rows, row, first + 8),
-		.prompt_tokens = number(rows, row, first + 9),
-		.completion_tokens = number(rows, row, first + 10),
-		.latency = number(rows, row, first + 11),
-		.model = rows_text(rows, row, first + 12),
-		.cost_pico = number(rows, row, first + 13),
-		.call_id = rows_text(rows, row, first + 14),
-		.created = rows_text(rows, row, first + 15),
-		.updated = rows_text(rows, row, first + 16),
+	out->message = (struct message){
+		.id = id_text(rows, row, first, out->id),
+		.chat_id = chat_id,
+		.role = rows_text(rows, row, first + 1),
+		.content = rows_text(rows, row, first + 2),
+		.name = rows_text(rows, row, first + 3),
+		.function_call = rows_text(rows, row, first + 4),
+		.tool_calls = rows_text(rows, row, first + 5),
+		.metadata = rows_text(rows, row, first + 6),
+		.tokens = number(rows, row, first + 7),
+		.prompt_tokens = number(rows, row, first + 8),
+		.completion_tokens = number(rows, row, first + 9),
+		.latency = number(rows, row, first + 10),
+		.model = rows_text(rows, row, first + 11),
+		.cost_pico = number(rows, row, first + 12),
+		.call_id = id_text(rows, row, first + 13, out->call_id),
 	};
+	set_times(rows, row, first + 14, out);
 }
 
 static void

@@ -267,16 +267,14 @@ messages_create_many(struct http_request *req)
 }
 
 static void
-write_row(struct jsonw *w, const struct db_rows *rows, size_t row)
+write_row(struct jsonw *w, const struct db_rows *rows, size_t row,
+    const char *chat_id)
 {
-	struct message message;
+	struct message_row found;
 
-	message_from_row(rows, row, 1, &message);
-	message_write(w, &message);
+	message_from_row(rows, row, 1, chat_id, &found);
+	message_write(w, &found.message);
 }
-
-static const struct page_shape shape = { "messages", "totalMessages", 1, 0,
-	write_row };
 
 enum handled
 messages_list(struct http_request *req)
@@ -308,7 +306,10 @@ messages_list(struct http_request *req)
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_MISSING;
 	if (err == OK)
-		(void)pages_reply(req, &page, &shape, rows);
+		(void)pages_reply(req, &page,
+		    &(struct page_shape){
+			"messages", "totalMessages", 1, 0, write_row, args[1] },
+		    rows);
 	else
 		(void)refuse(req, err, "chat");
 	rows_free(rows);
@@ -320,7 +321,7 @@ messages_get(struct http_request *req)
 {
 	const char *args[3] = { req->who.user_text };
 	struct db_rows *rows = NULL;
-	struct message message;
+	struct message_row found;
 	struct jsonw w;
 	enum err err = read_ids(req, args);
 
@@ -329,11 +330,11 @@ messages_get(struct http_request *req)
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_MISSING;
 	if (err == OK) {
-		message_from_row(rows, 0, 0, &message);
+		message_from_row(rows, 0, 0, args[1], &found);
 		jsonw_init(&w, &req->out);
 		jsonw_object(&w);
 		jsonw_key(&w, "message");
-		message_write(&w, &message);
+		message_write(&w, &found.message);
 		jsonw_end_object(&w);
 		(void)response_json(req, 200);
 	} else {
@@ -373,7 +374,7 @@ count_text(struct http_request *req, int64_t count)
 /* In one transaction, because the old metadata is read first. */
 static enum err
 change(struct http_request *req, const struct message *changes,
-    struct db_rows **rows)
+    const char **chat_id, struct db_rows **rows)
 {
 	const char *args[9] = { req->who.user_text, NULL, NULL,
 		changes->content, NULL, count_text(req, changes->tokens),
@@ -384,6 +385,7 @@ change(struct http_request *req, const struct message *changes,
 
 	if (err != OK)
 		return err;
+	*chat_id = args[1];
 	if (changes->metadata == NULL)
 		return db_query(req->db, DB_MESSAGES_UPDATE, args, rows);
 	err = db_begin(req->db);
@@ -392,10 +394,7 @@ change(struct http_request *req, const struct message *changes,
 	err = merge_metadata(req, args, changes->metadata, &args[4]);
 	if (err == OK)
 		err = db_query(req->db, DB_MESSAGES_UPDATE, args, rows);
-	if (err == OK)
-		return db_commit(req->db);
-	db_rollback(req->db);
-	return err;
+	return db_end(req->db, err);
 }
 
 enum handled
@@ -404,16 +403,18 @@ messages_update(struct http_request *req)
 	static const char *const names[2] = { "data", "updatedMessage" };
 	struct problem_fields *bad = problem_fields(req);
 	struct db_rows *rows = NULL;
-	struct message message;
+	struct message changes;
+	struct message_row changed;
+	const char *chat_id = NULL;
 	struct jsonr *body;
 	enum err err;
 
 	if (body_object_or_reply(req, &body) != OK)
 		return ANSWERED;
-	message_read_change(bad, body, &message);
+	message_read_change(bad, body, &changes);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	err = change(req, &message, &rows);
+	err = change(req, &changes, &chat_id, &rows);
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_MISSING;
 	if (err == ERR_TOO_LARGE) {
@@ -424,9 +425,9 @@ messages_update(struct http_request *req)
 	} else if (err != OK) {
 		(void)refuse(req, err, "message");
 	} else {
-		message_from_row(rows, 0, 0, &message);
+		message_from_row(rows, 0, 0, chat_id, &changed);
 		reply_message(req, 200, "Message updated successfully", names,
-		    &message);
+		    &changed.message);
 	}
 	rows_free(rows);
 	return ANSWERED;

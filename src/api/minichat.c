@@ -18,6 +18,7 @@
 #include "api/messages.h"
 #include "base/uuid.h"
 #include "db/db.h"
+#include "http/accept.h"
 #include "http/body.h"
 #include "http/check.h"
 #include "http/problem.h"
@@ -32,7 +33,8 @@ struct question {
 	const char *text;
 	const char *model; /* NULL: the default */
 	const char *chat;  /* its id; NULL: the user's own */
-	bool events;
+	bool events;       /* else one answer: */
+	bool json;         /* an object, else text */
 	/* in the relay's thread */
 	char answer[UUID_TEXT_SIZE];
 };
@@ -164,12 +166,13 @@ reply_json(struct http_request *req, const struct call *call)
 static void
 reply_whole(struct call *call)
 {
+	const struct question *question = call->sink_data;
 	struct http_request *req = outlet_request(call->outlet);
 
 	response_header(req, "X-Call-Id", call->id_text);
 	if (call->end != CALL_COMPLETED) {
 		(void)call_problem(call);
-	} else if (request_accepts(req, "application/json")) {
+	} else if (question->json) {
 		reply_json(req, call);
 	} else {
 		(void)response_type(req, 201, "text/plain; charset=utf-8");
@@ -400,6 +403,18 @@ run(struct http_request *req, struct question *question)
 	return handled;
 }
 
+static void
+read_accept(struct http_request *req, struct question *question)
+{
+	static const char *const types[] = { "text/plain", "application/json",
+		"text/event-stream", NULL };
+	size_t best = accept_best(req, types);
+
+	question->json = best == 1;
+	if (best == 2)
+		question->events = true;
+}
+
 enum handled
 minichat_question(struct http_request *req)
 {
@@ -420,8 +435,7 @@ minichat_question(struct http_request *req)
 	body_bool(bad, body, "stream", OPTIONAL, &question->events);
 	if (problem_fields_any(bad))
 		return problem_fields_reply(bad);
-	if (request_accepts(req, "text/event-stream"))
-		question->events = true;
+	read_accept(req, question);
 	return run(req, question);
 }
 

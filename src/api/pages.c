@@ -122,27 +122,19 @@ link_next(struct http_request *req, const struct page *page,
     const struct page_shape *shape, const struct db_rows *rows)
 {
 	size_t last = (size_t)page->size - 1;
-	const char *cursor =
-	    arena_printf(req->arena, "%s|%" PRId64 "|%" PRId64 "|%s|%s",
-		page->order->name, page->number + 1, rows_int64(rows, last, 0),
-		rows_text(rows, last, shape->id),
-		shape->value == 0 ? "" : rows_text(rows, last, shape->value));
+	char id_text[UUID_TEXT_SIZE];
+	const char *cursor;
+	struct uuid id;
 
+	if (!rows_uuid(rows, last, shape->id, &id))
+		return;
+	uuid_text(&id, id_text);
+	cursor = arena_printf(req->arena, "%s|%" PRId64 "|%" PRId64 "|%s|%s",
+	    page->order->name, page->number + 1, rows_int64(rows, last, 0),
+	    id_text,
+	    shape->value == 0 ? "" : rows_text(rows, last, shape->value));
 	if (cursor != NULL)
 		query_link_next(req, cursor);
-}
-
-static void
-write_items(struct buf *out, const struct page_shape *shape,
-    const struct db_rows *rows, size_t count)
-{
-	struct jsonw w;
-
-	jsonw_init(&w, out);
-	jsonw_array(&w);
-	for (size_t row = 0; row < count; row++)
-		shape->write(&w, rows, row);
-	jsonw_end_array(&w);
 }
 
 static int64_t
@@ -151,23 +143,29 @@ pages_of(int64_t total, int64_t size)
 	return size < 1 ? 0 : total / size + (total % size != 0);
 }
 
+/* {"results":[...],"<items>":[...] the same, ...}. */
 static void
-write_page(struct http_request *req, const struct page *page,
-    const struct page_shape *shape, const struct buf *items, int64_t total)
+write_page(struct jsonw *w, const struct page *page,
+    const struct page_shape *shape, const struct db_rows *rows, size_t count)
 {
-	struct jsonw w;
+	int64_t total = rows_int64(rows, 0, 0);
+	size_t begin, len;
 
-	jsonw_init(&w, &req->out);
-	jsonw_object(&w);
-	jsonw_key(&w, "results");
-	jsonw_raw(&w, items->data, items->len);
-	jsonw_key(&w, shape->items);
-	jsonw_raw(&w, items->data, items->len);
-	jsonw_kv_int(&w, "totalPages", pages_of(total, page->size));
-	jsonw_kv_int(&w, "currentPage", page->number);
-	jsonw_kv_int(&w, "totalItems", total);
-	jsonw_kv_int(&w, shape->total, total);
-	jsonw_end_object(&w);
+	jsonw_object(w);
+	jsonw_key(w, "results");
+	begin = w->buf->len;
+	jsonw_array(w);
+	for (size_t row = 0; row < count; row++)
+		shape->write(w, rows, row, shape->parent);
+	jsonw_end_array(w);
+	len = w->buf->len - begin;
+	jsonw_key(w, shape->items);
+	jsonw_again(w, begin, len);
+	jsonw_kv_int(w, "totalPages", pages_of(total, page->size));
+	jsonw_kv_int(w, "currentPage", page->number);
+	jsonw_kv_int(w, "totalItems", total);
+	jsonw_kv_int(w, shape->total, total);
+	jsonw_end_object(w);
 }
 
 enum handled
@@ -175,21 +173,17 @@ pages_reply(struct http_request *req, const struct page *page,
     const struct page_shape *shape, const struct db_rows *rows)
 {
 	size_t count = count_items(shape, rows);
-	struct buf items;
+	struct jsonw w;
 
 	if (count > (size_t)page->size) {
 		count = (size_t)page->size;
 		link_next(req, page, shape, rows);
 	}
-	buf_init(&items, RESPONSE_BODY_MAX / 2);
-	write_items(&items, shape, rows, count);
-	if (buf_ok(&items)) {
-		write_page(req, page, shape, &items, rows_int64(rows, 0, 0));
-		(void)response_json(req, 200);
-	} else {
-		(void)problem_reply(req, ERR_TOO_LARGE,
-		    "this page is too large: ask for a smaller limit");
-	}
-	buf_fini(&items);
-	return ANSWERED;
+	jsonw_init(&w, &req->out);
+	write_page(&w, page, shape, rows, count);
+	if (buf_ok(&req->out))
+		return response_json(req, 200);
+	buf_reset(&req->out);
+	return problem_reply(req, ERR_TOO_LARGE,
+	    "this page is too large: ask for a smaller limit");
 }

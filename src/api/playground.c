@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "api/admit.h"
 #include "api/app.h"
 #include "api/context.h"
 #include "api/llm_common.h"
@@ -86,17 +87,6 @@ give(struct http_request *req, size_t count, struct limit_state *state)
 	state->remaining += (int64_t)count;
 }
 
-static void
-tell_limit(struct http_request *req, const struct limit_state *state)
-{
-	response_headerf(req, "RateLimit-Limit", "%lld",
-	    (long long)state->limit);
-	response_headerf(req, "RateLimit-Remaining", "%lld",
-	    (long long)state->remaining);
-	response_headerf(req, "RateLimit-Reset", "%lld",
-	    (long long)state->reset_s);
-}
-
 static enum handled
 reply_limited(struct http_request *req, const struct limit_state *state)
 {
@@ -121,7 +111,7 @@ tell_untouched(struct http_request *req)
 
 	(void)!look(req, &state);
 	if (state.limit > 0)
-		tell_limit(req, &state);
+		admit_headers(req, &state);
 }
 
 /* --- the query -------------------------------------------------------- */
@@ -466,7 +456,7 @@ answer_head(struct http_request *req)
 
 	if (err != OK && err != ERR_LIMIT)
 		return problem_of(req, err);
-	tell_limit(req, &state);
+	admit_headers(req, &state);
 	if (state.remaining < (int64_t)(count <= MODELS_MAX ? count : 1))
 		return reply_limited(req, &state);
 	return response_type(req, 200, "text/event-stream");
@@ -493,7 +483,7 @@ playground_stream(struct http_request *req)
 			give(req, ask.count, &state);
 	}
 	if (state.limit > 0)
-		tell_limit(req, &state);
+		admit_headers(req, &state);
 	if (err == OK)
 		return start(req, &ask, &state);
 	drop_calls(&ask);

@@ -38,7 +38,7 @@ scoreboard_map(const char *dir, size_t calls_max)
 		if (board->inflight[i] == NULL)
 			goto fail;
 		/* left by a minuted that was killed together with its workers */
-		if (inflight_count(board->inflight[i]) > 0)
+		if (inflight_is_left(board->inflight[i]))
 			atomic_store(&board->rows[i].state, WORKER_DEAD);
 	}
 	return board;
@@ -132,27 +132,40 @@ scoreboard_retire(struct scoreboard *board, int slot)
 			atomic_fetch_add(&board->past[i], last);
 	}
 	limit_release_owner(board->limits, slot);
+	spool_board_clear(&board->spool, slot);
 	atomic_store(&row->pid, 0);
 	atomic_store(&row->connections, 0);
 	atomic_store(&row->database_up, 0);
-	atomic_store(&row->state, inflight_count(board->inflight[slot]) > 0
+	atomic_store(&row->state, inflight_is_left(board->inflight[slot])
 				      ? WORKER_DEAD
 				      : WORKER_NONE);
 }
 
+static bool
+take_over(struct scoreboard *board, int slot, int from)
+{
+	struct scoreboard_row *row = &board->rows[slot];
+
+	if (!atomic_compare_exchange_strong(&row->state, &from,
+		WORKER_STARTING))
+		return false;
+	atomic_store(&row->heartbeat_us, (unsigned long long)clock_mono_us());
+	return true;
+}
+
+/* When nobody lives long enough to sweep, slots without calls do: what the
+ * dead left there ends by its age. */
 int
 scoreboard_claim(struct scoreboard *board)
 {
 	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
-		struct scoreboard_row *row = &board->rows[i];
-		int expected = WORKER_NONE;
-
-		if (!atomic_compare_exchange_strong(&row->state, &expected,
-			WORKER_STARTING))
-			continue;
-		atomic_store(&row->heartbeat_us,
-		    (unsigned long long)clock_mono_us());
-		return i;
+		if (take_over(board, i, WORKER_NONE))
+			return i;
+	}
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (inflight_count(board->inflight[i]) == 0 &&
+		    take_over(board, i, WORKER_DEAD))
+			return i;
 	}
 	return -1;
 }

@@ -3,10 +3,13 @@
  */
 #include "api/service.h"
 
+#include <string.h>
+
 #include "api/app.h"
 #include "api/scoreboard.h"
 #include "base/clock.h"
 #include "db/db.h"
+#include "http/accept.h"
 #include "http/response.h"
 #include "json/write.h"
 
@@ -25,9 +28,11 @@ service_version(void)
 enum handled
 service_root(struct http_request *req)
 {
+	static const char *const types[] = { "text/plain", "application/json",
+		NULL };
 	struct jsonw w;
 
-	if (!request_accepts(req, "application/json")) {
+	if (accept_best(req, types) == 0) {
 		(void)response_type(req, 200, "text/plain; charset=utf-8");
 		buf_adds(&req->out,
 		    "minuted " MINUTED_VERSION
@@ -80,14 +85,26 @@ details_object(struct jsonw *w, const struct journal_stats *journal, bool up)
 	jsonw_kv_int(w, "spool_bytes", (int64_t)journal->spool_bytes);
 	jsonw_kv_int(w, "dead_letters", (int64_t)journal->dead_letters);
 	jsonw_end_object(w);
+	jsonw_key(w, "spool");
+	jsonw_object(w);
+	jsonw_kv(w, "status", journal->spool_up ? "up" : "down");
 	jsonw_end_object(w);
+	jsonw_end_object(w);
+}
+
+/* Slow is not down. */
+static bool
+is_up(struct db *db)
+{
+	return db_query(db, DB_SERVICE_PING, NULL, NULL) == OK ||
+	       strcmp(db_fault(db)->sqlstate, DB_CROWDED) == 0;
 }
 
 enum handled
 service_health(struct http_request *req)
 {
 	const struct app *app = req->app;
-	bool up = db_query(req->db, DB_SERVICE_PING, NULL, NULL) == OK;
+	bool up = is_up(req->db);
 	int64_t uptime_us = clock_mono_us() - app->started_us;
 	char now[CLOCK_TEXT_SIZE];
 	struct journal_stats journal;

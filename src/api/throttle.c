@@ -1,5 +1,5 @@
 /*
- * throttle.c - how often a password may be guessed.
+ * throttle.c - how often a password may be guessed, and accounts be made.
  *
  * Beside the windows of tries there are those of failures ("-" and the name):
  * they only say how long a client that is refused has to wait.
@@ -194,4 +194,50 @@ throttle_undo(struct http_request *req, const struct throttle *try)
 {
 	for (size_t i = 0; i < THROTTLE_COUNTERS; i++)
 		give(req, try, i);
+}
+
+/* --- registrations ---------------------------------------------------- */
+
+static void
+register_name(const struct http_request *req, char out[LIMIT_NAME_MAX + 1])
+{
+	char address[ADDRESS_SIZE];
+
+	address_of(req, address);
+	set_name(out, "register", "", address);
+}
+
+enum err
+throttle_register_or_reply(struct http_request *req, struct limit_state *out)
+{
+	const struct config *config = req->app->config;
+	char name[LIMIT_NAME_MAX + 1];
+	enum err err;
+
+	register_name(req, name);
+	err = limit_take(req->app->limits, name, 1, config->registrations_max,
+	    config->login_window_ms, out);
+	if (err == OK)
+		return OK;
+	if (err != ERR_LIMIT) {
+		(void)problem_of(req, err);
+		return err;
+	}
+	(void)problem_send(req,
+	    &(struct problem){ .err = ERR_LIMIT,
+		.code = "too_many_registrations",
+		.retry_after = (int)out->reset_s,
+		.detail = "too many accounts were made from this address: try "
+			  "again later" });
+	return err;
+}
+
+void
+throttle_register_undo(struct http_request *req,
+    const struct limit_state *taken)
+{
+	char name[LIMIT_NAME_MAX + 1];
+
+	register_name(req, name);
+	limit_give(req->app->limits, name, 1, taken);
 }

@@ -478,6 +478,7 @@ open_cache(struct auth_cache *cache)
 	atomic_fetch_add(&cache->generation, 1);
 	atomic_store(&cache->alive_us, clock_mono_us());
 	atomic_store(&cache->open, true);
+	log_debug("identities are cached: PostgreSQL tells of changes");
 	for (size_t i = OWN_CHANNELS; i < CHANNELS; i++)
 		notice(cache, channels[i], "");
 }

@@ -101,7 +101,7 @@ accept_token(const struct auth *auth, struct http_request *req,
 	struct auth_user user;
 	enum err err;
 
-	err = token_verify(&auth->keys, token, &claims);
+	err = verified_token(auth->verified, token, &claims);
 	if (err != OK)
 		return ERR_AUTH;
 	err = find_user(auth, req, &claims.user_id, &user);

@@ -85,15 +85,23 @@ reserve(struct buf *buf, size_t len)
 	return false;
 }
 
+char *
+buf_extend(struct buf *buf, size_t len)
+{
+	if (!reserve(buf, len))
+		return NULL;
+	buf->len += len;
+	buf->data[buf->len] = '\0';
+	return buf->data + buf->len - len;
+}
+
 void
 buf_add(struct buf *buf, const void *data, size_t len)
 {
-	if (!reserve(buf, len))
-		return;
-	if (len > 0)
-		memcpy(buf->data + buf->len, data, len);
-	buf->len += len;
-	buf->data[buf->len] = '\0';
+	char *at = buf_extend(buf, len);
+
+	if (at != NULL && len > 0)
+		memcpy(at, data, len);
 }
 
 void

@@ -110,6 +110,16 @@ clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE])
 	*at = '\0';
 }
 
+void
+clock_text_ms(int64_t wall_us, char out[CLOCK_TEXT_SIZE])
+{
+	const size_t len = sizeof("2026-01-31T23:59:59.123") - 1;
+
+	clock_text(wall_us, out);
+	out[len] = 'Z';
+	out[len + 1] = '\0';
+}
+
 /* Reads exactly count digits and moves on. */
 static bool
 take_digits(const char **at, int count, int64_t *out)

@@ -74,7 +74,7 @@ const struct config_option config_options[] = {
 	    "wrong passwords of an account from an address in LOGIN_WINDOW; "
 	    "ten times as many from an address"),
 	OPT("LOGIN_WINDOW", DURATION, login_window_ms, "15m", 0, SECOND, DAY,
-	    "what LOGIN_FAILURES_MAX counts in"),
+	    "what LOGIN_FAILURES_MAX and REGISTRATIONS_MAX count in"),
 	OPT("LOG_LEVEL", LEVEL, log_level, "info", 0, 0, 0,
 	    "error, warn, info or debug"),
 	OPT("OPENAI_API_KEY", STRING, openai_api_key, "", SECRET, 0, TEXT_MAX,
@@ -98,8 +98,10 @@ const struct config_option config_options[] = {
 	    "a provider's whole answer"),
 	OPT("PUBLIC_URL", URL, public_url, "", 0, 0, TEXT_MAX,
 	    "what Link headers begin with; none: the request's host"),
+	OPT("QUEUE_MAX", INT, queue_max, "128", 0, 1, COUNT_MAX,
+	    "requests that may wait for a thread of a worker, however long"),
 	OPT("QUEUE_TIMEOUT", DURATION, queue_ms, "25ms", 0, 0, HOUR,
-	    "longest wait for a thread while the queue does not get shorter, "
+	    "longest wait while more than QUEUE_MAX requests keep coming, "
 	    "0: any"),
 	OPT("RATE_LIMIT_MAX_REQUESTS", INT, rate_max, "50", 0, 1, REQUESTS_MAX,
 	    "playground calls of a user in RATE_LIMIT_WINDOW"),
@@ -107,6 +109,8 @@ const struct config_option config_options[] = {
 	    31 * DAY, "what RATE_LIMIT_MAX_REQUESTS counts in"),
 	OPT("REFRESH_EXPIRES_IN", DURATION, refresh_expires_ms, "30d", 0,
 	    SECOND, 3650 * DAY, "life of a refresh token"),
+	OPT("REGISTRATIONS_MAX", INT, registrations_max, "50", 0, 1, COUNT_MAX,
+	    "accounts made from an address in LOGIN_WINDOW"),
 	OPT("RETENTION_DAYS", INT, retention_days, "0", 0, 0, 36500,
 	    "days that calls and events are kept, 0: for ever"),
 	OPT("SOCKET", STRING, socket, "./var/minuted.sock", 0, 1, SOCKET_MAX,

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/away.h"
+#include "db/crowd.h"
 #include "db/fault.h"
 
 #define CONNECT_MS   3000 /* away.c counts on less than 5 s */
@@ -28,7 +29,9 @@
 #define OPTIONS_MAX  4096
 #define SETTINGS_MAX 64
 #define COPY_CHUNK   65536
+#define SHOWN_MAX    40 /* of the name of a parameter that is none */
 #define NEVER        INT64_MAX
+#define EPOCH_US     (INT64_C(946684800) * 1000000) /* PostgreSQL's: 2000 */
 
 struct db {
 	struct db_options options;
@@ -39,7 +42,6 @@ struct db {
 	bool stale;  /* the server's prepared statements are not ours */
 	bool prepared[DB_STMT_COUNT + 1];
 	struct db_fault fault;
-	char version[32];
 };
 
 /* What libpq is told; the values are borrowed. */
@@ -64,7 +66,6 @@ drop(struct db *db)
 {
 	PQfinish(db->conn);
 	db->conn = NULL;
-	db->version[0] = '\0';
 }
 
 void
@@ -74,12 +75,6 @@ db_free(struct db *db)
 		return;
 	drop(db);
 	free(db);
-}
-
-bool
-db_is_up(const struct db *db)
-{
-	return db->conn != NULL;
 }
 
 const struct db_fault *
@@ -92,12 +87,6 @@ uint64_t
 db_generation(const struct db *db)
 {
 	return db->generation;
-}
-
-const char *
-db_server_version(const struct db *db)
-{
-	return db->version;
 }
 
 const char *
@@ -301,7 +290,6 @@ static enum err
 open_connection(struct db *db, const struct settings *settings)
 {
 	int64_t deadline_us = deadline_in(connect_ms(settings));
-	const char *version;
 
 	db->conn = PQconnectStartParams(settings->keys, settings->values, 0);
 	if (db->conn == NULL)
@@ -320,9 +308,6 @@ open_connection(struct db *db, const struct settings *settings)
 	memset(db->prepared, 0, sizeof(db->prepared));
 	db->stale = false;
 	db->generation++;
-	version = PQparameterStatus(db->conn, "server_version");
-	copy_line(db->version, sizeof(db->version), version);
-	db->version[strcspn(db->version, " ")] = '\0';
 	return OK;
 }
 
@@ -367,6 +352,76 @@ connect_in_turn(struct db *db)
 	} else if (away_failed(asked_us, clock_mono_us()))
 		log_warn("PostgreSQL is away: %s", db->fault.message);
 	return err;
+}
+
+/* What libpq says without what it quotes, unless that is a parameter's name:
+ * a value may be a password. */
+static void
+add_words(const char *words, struct buf *problem)
+{
+	const char *name = strstr(words, "option \"");
+	size_t len;
+
+	if (strncmp(words, "invalid ", 8) != 0) {
+		buf_adds(problem, "is no connection string of PostgreSQL");
+		return;
+	}
+	buf_adds(problem, "has an ");
+	len = strcspn(words, "\":\n");
+	while (words[len - 1] == ' ')
+		len--;
+	buf_add(problem, words, len);
+	if (name == NULL)
+		name = strstr(words, "parameter: \"");
+	if (name == NULL)
+		return;
+	name = strchr(name, '"') + 1;
+	len = strspn(name, "abcdefghijklmnopqrstuvwxyz_");
+	if (len > 0 && len <= SHOWN_MAX && name[len] == '"')
+		buf_addf(problem, " (%.*s)", (int)len, name);
+}
+
+/* libpq looks at values when it connects: to a place that there is not. */
+static bool
+values_are_valid(const PQconninfoOption *parsed, struct buf *problem)
+{
+	struct settings settings = { .count = 0 };
+	const char *words;
+	PGconn *conn;
+	bool valid;
+
+	for (; parsed->keyword != NULL; parsed++) {
+		if (parsed->val != NULL &&
+		    strcmp(parsed->keyword, "hostaddr") != 0)
+			put(&settings, parsed->keyword, parsed->val);
+	}
+	put(&settings, "host", "/nonexistent");
+	put(&settings, "passfile", "/nonexistent");
+	conn = PQconnectStartParams(settings.keys, settings.values, 0);
+	words = PQerrorMessage(conn);
+	valid = conn == NULL || strncmp(words, "invalid ", 8) != 0;
+	if (!valid)
+		add_words(words, problem);
+	PQfinish(conn);
+	return valid;
+}
+
+bool
+db_url_is_valid(const char *url, struct buf *problem)
+{
+	char *words = NULL;
+	PQconninfoOption *parsed = PQconninfoParse(url, &words);
+	bool valid = true;
+
+	if (parsed != NULL) {
+		valid = values_are_valid(parsed, problem);
+	} else if (words != NULL) { /* else memory was short */
+		valid = false;
+		add_words(words, problem);
+	}
+	PQfreemem(words);
+	PQconninfoFree(parsed);
+	return valid;
 }
 
 /*
@@ -575,7 +630,8 @@ send_statement(struct db *db, enum db_stmt stmt, const char *const *args,
 
 	if (statement->anew) {
 		if (!PQsendQueryParams(db->conn, statement->text,
-			statement->nparams, NULL, args, NULL, NULL, 0))
+			statement->nparams, NULL, args, NULL, NULL,
+			statement->binary))
 			return lose(db);
 		return OK;
 	}
@@ -583,7 +639,7 @@ send_statement(struct db *db, enum db_stmt stmt, const char *const *args,
 	if (err != OK)
 		return err;
 	if (!PQsendQueryPrepared(db->conn, statement->name, statement->nparams,
-		args, NULL, NULL, 0))
+		args, NULL, NULL, statement->binary))
 		return lose(db);
 	return OK;
 }
@@ -607,23 +663,57 @@ is_worth_another(const struct db *db, enum err err)
 	return err != OK && db->stale && !db->in_transaction;
 }
 
+/* Outside a transaction: may this thread wait for PostgreSQL now? */
+static enum err
+enter(struct db *db, int64_t *entered_us)
+{
+	*entered_us = 0;
+	if (db->options.crowd == NULL)
+		return OK;
+	*entered_us = clock_mono_us();
+	if (crowd_enter(db->options.crowd, *entered_us, db->in_transaction))
+		return OK;
+	return fail(db, ERR_BUSY, DB_CROWDED,
+	    "PostgreSQL is slow, and enough threads wait for it");
+}
+
+static void
+leave(struct db *db, int64_t entered_us)
+{
+	if (db->options.crowd != NULL)
+		crowd_leave(db->options.crowd, entered_us, clock_mono_us());
+}
+
+static enum err
+query(struct db *db, enum db_stmt stmt, const char *const *args, PGresult **res)
+{
+	enum err err = make_ready(db);
+
+	if (err != OK)
+		return err;
+	err = query_once(db, stmt, args, res);
+	if (is_worth_another(db, err) && db->conn != NULL)
+		err = query_once(db, stmt, args, res);
+	return err == OK ? OK : conclude(db, err);
+}
+
 enum err
 db_query(struct db *db, enum db_stmt stmt, const char *const *args,
     struct db_rows **rows)
 {
 	PGresult *res = NULL;
+	int64_t entered_us;
 	enum err err;
 
 	if (rows != NULL)
 		*rows = NULL;
-	err = make_ready(db);
+	err = enter(db, &entered_us);
 	if (err != OK)
 		return err;
-	err = query_once(db, stmt, args, &res);
-	if (is_worth_another(db, err) && db->conn != NULL)
-		err = query_once(db, stmt, args, &res);
+	err = query(db, stmt, args, &res);
+	leave(db, entered_us);
 	if (err != OK)
-		return conclude(db, err);
+		return err;
 	/* struct db_rows is never defined: it is a PGresult, seen from outside */
 	if (rows != NULL)
 		*rows = (struct db_rows *)res;
@@ -721,19 +811,32 @@ db_script(struct db *db, const char *sql)
 
 /* --- transactions ----------------------------------------------------- */
 
-enum err
-db_begin(struct db *db)
+static enum err
+begin(struct db *db)
 {
-	enum err err;
+	enum err err = make_ready(db);
 
-	if (db->in_transaction)
-		return fail(db, ERR_BUG, "25001", "already in a transaction");
-	err = make_ready(db);
 	if (err != OK)
 		return err;
 	err = run_text(db, "begin", deadline(db));
 	db->broken = false;
 	db->in_transaction = err == OK;
+	return err;
+}
+
+enum err
+db_begin(struct db *db)
+{
+	int64_t entered_us;
+	enum err err;
+
+	if (db->in_transaction)
+		return fail(db, ERR_BUG, "25001", "already in a transaction");
+	err = enter(db, &entered_us);
+	if (err != OK)
+		return err;
+	err = begin(db);
+	leave(db, entered_us);
 	return err;
 }
 
@@ -754,25 +857,64 @@ db_commit(struct db *db)
 	return err;
 }
 
+enum err
+db_end(struct db *db, enum err err)
+{
+	if (err == OK)
+		return db_commit(db);
+	db_rollback(db);
+	return err;
+}
+
 /* --- COPY ------------------------------------------------------------- */
 
+/* Reads on until the server wants the rows of the next COPY. */
 static enum err
-put_copy_data(struct db *db, const char *rows, size_t len, int64_t deadline_us)
+await_copy(struct db *db, int64_t deadline_us)
 {
+	for (;;) {
+		PGresult *res = NULL;
+		ExecStatusType status;
+		enum err err = next_result(db, deadline_us, &res);
+
+		if (err != OK)
+			return err;
+		if (res == NULL)
+			return fail(db, ERR_BUG, "", "not a COPY");
+		status = PQresultStatus(res);
+		if (status != PGRES_COPY_IN)
+			err = judge(db, res);
+		PQclear(res);
+		if (status == PGRES_COPY_IN)
+			return OK;
+		if (err != OK && db->conn != NULL)
+			(void)collect(db, deadline_us, NULL); /* the end */
+		if (err != OK)
+			return err;
+	}
+}
+
+static enum err
+put_copy_data(struct db *db, const struct db_lines *lines, int64_t deadline_us)
+{
+	const char *text = lines->text;
+	size_t len = lines->len;
+
 	while (len > 0) {
 		size_t part = len < COPY_CHUNK ? len : COPY_CHUNK;
-		int put = PQputCopyData(db->conn, rows, (int)part);
-		enum err err;
+		int put = PQputCopyData(db->conn, text, (int)part);
+		enum err err = OK;
 
 		if (put < 0)
 			return lose(db);
-		err = flush(db, deadline_us);
+		if (put > 0) {
+			text += part;
+			len -= part;
+		}
+		if (len > 0) /* now there is room, and memory for no more */
+			err = flush(db, deadline_us);
 		if (err != OK)
 			return err;
-		if (put == 0)
-			continue; /* now there is room */
-		rows += part;
-		len -= part;
 	}
 	return OK;
 }
@@ -788,47 +930,39 @@ end_copy(struct db *db, int64_t deadline_us)
 		if (err != OK)
 			return err;
 	}
-	if (put < 0)
-		return lose(db);
-	return collect(db, deadline_us, NULL);
+	return put < 0 ? lose(db) : OK;
 }
 
 static enum err
-copy_rows(struct db *db, const char *sql, const char *rows, size_t len)
+copy_all(struct db *db, const char *sql, const struct db_lines *lines,
+    size_t count)
 {
 	int64_t deadline_us = deadline(db);
-	PGresult *res = NULL;
-	ExecStatusType status;
-	enum err err;
+	enum err err = OK;
 
 	if (!PQsendQuery(db->conn, sql))
 		return lose(db);
-	err = next_result(db, deadline_us, &res);
-	if (err != OK)
-		return err;
-	status = PQresultStatus(res);
-	if (status != PGRES_COPY_IN) {
-		err = judge(db, res);
-		PQclear(res);
-		if (db->conn != NULL)
-			(void)collect(db, deadline_us, NULL); /* the end */
-		return err == OK ? fail(db, ERR_BUG, "", "not a COPY") : err;
+	for (size_t i = 0; i < count && err == OK; i++) {
+		err = await_copy(db, deadline_us);
+		if (err == OK)
+			err = put_copy_data(db, &lines[i], deadline_us);
+		if (err == OK)
+			err = end_copy(db, deadline_us);
 	}
-	PQclear(res);
-	err = put_copy_data(db, rows, len, deadline_us);
 	if (err != OK)
 		return err;
-	return end_copy(db, deadline_us);
+	return collect(db, deadline_us, NULL);
 }
 
 enum err
-db_copy(struct db *db, const char *sql, const char *rows, size_t len)
+db_copy(struct db *db, const char *sql, const struct db_lines *lines,
+    size_t count)
 {
 	enum err err = make_ready(db);
 
 	if (err != OK)
 		return err;
-	return conclude(db, copy_rows(db, sql, rows, len));
+	return conclude(db, copy_all(db, sql, lines, count));
 }
 
 /* --- notifications ---------------------------------------------------- */
@@ -872,23 +1006,14 @@ result(const struct db_rows *rows)
 static bool
 has(const struct db_rows *rows, size_t row, size_t col)
 {
-	return rows != NULL && row < (size_t)PQntuples(result(rows)) &&
-	       col < (size_t)PQnfields(result(rows)) &&
-	       !PQgetisnull(result(rows), (int)row, (int)col);
+	/* outside is null too, which quiet() is told */
+	return rows != NULL && !PQgetisnull(result(rows), (int)row, (int)col);
 }
 
 size_t
 rows_count(const struct db_rows *rows)
 {
 	return rows == NULL ? 0 : (size_t)PQntuples(result(rows));
-}
-
-int64_t
-rows_affected(const struct db_rows *rows)
-{
-	PGresult *res = (PGresult *)(uintptr_t)rows;
-
-	return res == NULL ? 0 : strtoll(PQcmdTuples(res), NULL, 10);
 }
 
 const char *
@@ -907,12 +1032,33 @@ rows_len(const struct db_rows *rows, size_t row, size_t col)
 	return (size_t)PQgetlength(result(rows), (int)row, (int)col);
 }
 
+static bool
+is_binary(const struct db_rows *rows, size_t col)
+{
+	return PQfformat(result(rows), (int)col) == 1;
+}
+
+/* A number of 2, 4 or 8 bytes, the highest first. */
+static int64_t
+binary_number(const char *bytes, size_t len)
+{
+	uint64_t number = len > 0 && (bytes[0] & 0x80) != 0 ? UINT64_MAX : 0;
+
+	for (size_t i = 0; i < len; i++)
+		number = number << 8 | (uint8_t)bytes[i];
+	return (int64_t)number;
+}
+
 int64_t
 rows_int64(const struct db_rows *rows, size_t row, size_t col)
 {
 	const char *text = rows_text(rows, row, col);
 
-	return text == NULL ? 0 : strtoll(text, NULL, 10);
+	if (text == NULL)
+		return 0;
+	if (is_binary(rows, col))
+		return binary_number(text, rows_len(rows, row, col));
+	return strtoll(text, NULL, 10);
 }
 
 bool
@@ -920,7 +1066,35 @@ rows_bool(const struct db_rows *rows, size_t row, size_t col)
 {
 	const char *text = rows_text(rows, row, col);
 
-	return text != NULL && text[0] == 't';
+	return text != NULL && (text[0] == 't' || text[0] == '\1');
+}
+
+bool
+rows_uuid(const struct db_rows *rows, size_t row, size_t col, struct uuid *out)
+{
+	const char *text = rows_text(rows, row, col);
+
+	if (text == NULL)
+		return false;
+	if (!is_binary(rows, col))
+		return uuid_parse(text, out) == OK;
+	if (rows_len(rows, row, col) != sizeof(out->bytes))
+		return false;
+	memcpy(out->bytes, text, sizeof(out->bytes));
+	return true;
+}
+
+int64_t
+rows_wall_us(const struct db_rows *rows, size_t row, size_t col)
+{
+	int64_t wall_us = 0;
+
+	if (!has(rows, row, col))
+		return 0;
+	if (is_binary(rows, col))
+		return rows_int64(rows, row, col) + EPOCH_US;
+	(void)!clock_parse(rows_text(rows, row, col), &wall_us);
+	return wall_us;
 }
 
 bool

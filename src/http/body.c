@@ -168,9 +168,9 @@ body_bool(struct problem_fields *bad, const struct jsonr *object,
 
 void
 body_any(struct problem_fields *bad, const struct jsonr *object,
-    const char *name, enum body_need need, int64_t max, const char **out)
+    const char *name, int64_t max, const char **out)
 {
-	const struct jsonr *value = member(bad, object, name, need);
+	const struct jsonr *value = jsonr_get(object, name);
 	const char *text;
 	size_t len;
 

@@ -11,9 +11,9 @@
 
 #include "base/codec.h"
 
-#define TARGET_MAX  8192 /* bytes of path and query; nginx takes no more */
-#define PAIRS_MAX   256  /* query parameters; no route has more than 20 */
-#define HEADERS_MAX 128  /* nginx's buffers hold fewer useful ones */
+#define TARGET_MAX  16384 /* bytes of path and query; nginx takes no more */
+#define PAIRS_MAX   256   /* query parameters; no route has more than 20 */
+#define HEADERS_MAX 128   /* nginx's buffers hold fewer useful ones */
 
 /* The variables that are read, borrowed from envp; NULL when absent. */
 struct vars {

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -120,90 +119,6 @@ request_param_uuid(struct http_request *req, const char *name, struct uuid *id,
 	uuid_text(id, canonical);
 	*text = arena_strdup(req->arena, canonical);
 	return *text == NULL ? ERR_MEMORY : OK;
-}
-
-/* The end of a list element or parameter: one of stops outside of quotes. */
-static const char *
-element_end(const char *at, const char *stops)
-{
-	bool quoted = false;
-
-	for (; *at != '\0'; at++) {
-		if (*at == '"')
-			quoted = !quoted;
-		else if (quoted && *at == '\\' && at[1] != '\0')
-			at++;
-		else if (!quoted && strchr(stops, *at) != NULL)
-			break;
-	}
-	return at;
-}
-
-static const char *
-skip_blanks(const char *at)
-{
-	return at + strspn(at, " \t");
-}
-
-/* at is a parameter: "q=0", "q=0.0", "q=0.000" and the like (RFC 9110 12.4.2)
- * say that the range is not wanted. */
-static bool
-is_zero_quality(const char *at, const char *end)
-{
-	if (end - at < 3 || (*at != 'q' && *at != 'Q') || at[1] != '=')
-		return false;
-	at += 2;
-	while (at < end && (*at == '0' || *at == '.'))
-		at++;
-	return skip_blanks(at) >= end;
-}
-
-/* Whether the media range from at to end is type and wanted. */
-static bool
-range_is(const char *at, const char *end, const char *type)
-{
-	const char *stop = element_end(at, ";,");
-	const char *param;
-	size_t len = (size_t)(stop - at);
-
-	while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))
-		len--;
-	if (len != strlen(type) || strncasecmp(at, type, len) != 0)
-		return false;
-	while (stop < end) {
-		param = skip_blanks(stop + 1);
-		stop = element_end(param, ";,");
-		if (is_zero_quality(param, stop))
-			return false;
-	}
-	return true;
-}
-
-static bool
-list_names(const char *at, const char *type)
-{
-	const char *end;
-
-	for (;;) {
-		at = skip_blanks(at);
-		end = element_end(at, ",");
-		if (range_is(at, end, type))
-			return true;
-		if (*end == '\0')
-			return false;
-		at = end + 1;
-	}
-}
-
-bool
-request_accepts(const struct http_request *req, const char *type)
-{
-	for (size_t i = 0; i < req->header_count; i++) {
-		if (strcmp(req->headers[i].name, "accept") == 0 &&
-		    list_names(req->headers[i].value, type))
-			return true;
-	}
-	return false;
 }
 
 char *

@@ -10,15 +10,29 @@
 #include "base/buf.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "journal/deltas.h"
+#include "journal/fields.h"
+#include "journal/late.h"
 
 /* of one statement's lines; PostgreSQL takes a parameter of 1 GiB */
 #define LINES_MAX ((size_t)512 * 1024 * 1024)
 /* what is sent at once unless one record alone is larger */
 #define LINES_GOOD ((size_t)16 * 1024 * 1024)
 
+static const char copy_sql[] =
+    "copy minuted.calls (user_id, id, key_id, kind, provider, model,"
+    " upstream_model, status, stream, prompt_tokens, completion_tokens,"
+    " cached_tokens, reasoning_tokens, estimated, cost_pico, latency_us,"
+    " first_token_us, http_status, error, end_user, environment, source,"
+    " chat_id, session_id, request_id, metadata, started_at, finished_at)"
+    " from stdin;"
+    "copy minuted.call_texts (user_id, id, request, response) from stdin;"
+    "copy minuted.usage_deltas (" DELTAS_COLUMNS ") from stdin";
+
 struct writer {
 	struct db *db;
 	struct buf lines;
+	struct buf texts, counts; /* of calls that are copied */
 	uint64_t *buried;
 };
 
@@ -26,14 +40,6 @@ static const char *
 kind_name(enum record_kind kind)
 {
 	return kind == RECORD_EVENT ? "event" : "call";
-}
-
-static enum db_stmt
-kind_stmt(enum record_kind kind, size_t count)
-{
-	if (kind == RECORD_EVENT)
-		return DB_JOURNAL_EVENTS;
-	return count == 1 ? DB_JOURNAL_CALL : DB_JOURNAL_CALLS;
 }
 
 /*
@@ -61,22 +67,45 @@ worth_again(const struct db *db)
 	return strncmp(db_fault(db)->sqlstate, "40", 2) == 0;
 }
 
+/* A call that is alone. */
+static enum err
+send_call(struct writer *w)
+{
+	const char *values[FIELD_COUNT];
+
+	if (!fields_values(w->lines.data, w->lines.len, values))
+		return db_query(w->db, DB_JOURNAL_CALLS,
+		    (const char *const[]){ buf_str(&w->lines) }, NULL);
+	return db_query(w->db, DB_JOURNAL_CALL, values, NULL);
+}
+
 static enum err
 send_lines(struct writer *w, const struct record_view *records, size_t count)
 {
-	enum db_stmt stmt = kind_stmt(records[0].kind, count);
 	const char *args[1];
-	enum err err;
 
 	buf_reset(&w->lines);
 	for (size_t i = 0; i < count; i++)
 		buf_add(&w->lines, records[i].line, records[i].len);
 	if (!buf_ok(&w->lines))
 		return ERR_MEMORY;
+	if (records[0].kind == RECORD_CALL && count == 1)
+		return send_call(w);
 	args[0] = buf_str(&w->lines);
-	err = db_query(w->db, stmt, args, NULL);
+	return db_query(w->db,
+	    records[0].kind == RECORD_EVENT ? DB_JOURNAL_EVENTS
+					    : DB_JOURNAL_CALLS,
+	    args, NULL);
+}
+
+static enum err
+send_patiently(struct writer *w, const struct record_view *records,
+    size_t count)
+{
+	enum err err = send_lines(w, records, count);
+
 	if (err != OK && worth_again(w->db))
-		err = db_query(w->db, stmt, args, NULL);
+		err = send_lines(w, records, count);
 	return err;
 }
 
@@ -112,7 +141,7 @@ write_lines(struct writer *w, const struct record_view *records, size_t count)
 {
 	enum err err;
 
-	err = send_lines(w, records, count);
+	err = send_patiently(w, records, count);
 	if (err == OK || !poisoned(w->db, err))
 		return err;
 	if (count == 1)
@@ -150,6 +179,104 @@ write_kind(struct writer *w, const struct record_view *records, size_t count)
 	return err;
 }
 
+/* --- new calls -------------------------------------------------------- */
+
+static void
+add_texts(struct buf *texts, const struct field fields[FIELD_COUNT])
+{
+	const struct field *id = &fields[FIELD_ID];
+	const struct field *request = &fields[FIELD_REQUEST];
+	const struct field *response = &fields[FIELD_RESPONSE];
+	const char *user = fields[FIELD_USER].text;
+
+	if (field_is_null(request) && field_is_null(response))
+		return;
+	buf_add(texts, user, (size_t)(id->text + id->len + 1 - user));
+	buf_add(texts, request->text,
+	    (size_t)(response->text + response->len - request->text));
+	buf_addc(texts, '\n');
+}
+
+/* One line becomes three; ERR_INPUT for one that is none. */
+static enum err
+add_copied(struct writer *w, const struct record_view *record,
+    struct deltas *deltas)
+{
+	struct field fields[FIELD_COUNT];
+	size_t len;
+
+	if (!fields_split(record->line, record->len, fields))
+		return ERR_INPUT;
+	len = (size_t)(fields[FIELD_REQUEST].text - record->line);
+	buf_add(&w->lines, record->line, len - 1);
+	buf_addc(&w->lines, '\n');
+	add_texts(&w->texts, fields);
+	return deltas_add(deltas, fields);
+}
+
+static enum err
+copy_calls(struct writer *w, const struct record_view *records, size_t count)
+{
+	struct deltas deltas;
+	enum err err = OK;
+
+	buf_reset(&w->lines);
+	buf_reset(&w->texts);
+	buf_reset(&w->counts);
+	deltas_init(&deltas);
+	for (size_t i = 0; i < count && err == OK; i++)
+		err = add_copied(w, &records[i], &deltas);
+	deltas_print(&deltas, &w->counts);
+	deltas_fini(&deltas);
+	if (err != OK)
+		return err;
+	if (!buf_ok(&w->lines) || !buf_ok(&w->texts) || !buf_ok(&w->counts))
+		return ERR_MEMORY;
+	return db_copy(w->db, copy_sql,
+	    (const struct db_lines[]){ { w->lines.data, w->lines.len },
+		{ w->texts.data, w->texts.len },
+		{ w->counts.data, w->counts.len } },
+	    3);
+}
+
+/* A new call that is alone: one round trip instead of four. */
+static enum err
+insert_call(struct writer *w, const struct record_view *record)
+{
+	const char *values[FIELD_COUNT];
+
+	buf_reset(&w->lines);
+	buf_add(&w->lines, record->line, record->len);
+	if (!buf_ok(&w->lines))
+		return ERR_MEMORY;
+	if (!fields_values(w->lines.data, w->lines.len, values))
+		return ERR_INPUT;
+	return db_query(w->db, DB_JOURNAL_NEW, values, NULL);
+}
+
+/* One that is there already, or is refused, refuses all that came with it:
+ * then they are written as others are. */
+static enum err
+write_new(struct writer *w, const struct record_view *records, size_t count)
+{
+	enum err err = OK;
+
+	while (count > 0 && err == OK) {
+		size_t n = fitting(records, count);
+
+		err = n == 1 ? insert_call(w, records)
+			     : copy_calls(w, records, n);
+		if (err != OK && err != ERR_MEMORY && err != ERR_BUSY &&
+		    err != ERR_TIMEOUT)
+			err = write_lines(w, records, n);
+		records += n;
+		count -= n;
+	}
+	return err;
+}
+
+/* --- all -------------------------------------------------------------- */
+
 /* What is not the record's fault is PostgreSQL's: for the caller, away. */
 static enum err
 verdict(const struct db *db, enum err err)
@@ -162,42 +289,61 @@ verdict(const struct db *db, enum err err)
 	return ERR_BUSY;
 }
 
-/* Copies the records of kind, in order, to out. */
+/* Copies the records of kind, new ones or others, in order, to out. */
 static size_t
 pick(const struct record_view *records, size_t count, enum record_kind kind,
-    struct record_view *out)
+    bool is_new, struct record_view *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (records[i].kind == kind)
+		if (records[i].kind == kind && records[i].is_new == is_new)
 			out[n++] = records[i];
 	return n;
+}
+
+/* New calls first: one may be followed by its end. */
+static enum err
+write_all(struct writer *w, const struct record_view *records, size_t count,
+    struct record_view *room)
+{
+	size_t picked = pick(records, count, RECORD_CALL, true, room);
+	enum err err = write_new(w, room, picked);
+
+	if (err == OK) {
+		picked = pick(records, count, RECORD_CALL, false, room);
+		err = write_kind(w, room, picked);
+	}
+	if (err == OK) {
+		picked = pick(records, count, RECORD_EVENT, false, room);
+		err = write_kind(w, room, picked);
+	}
+	return err;
 }
 
 enum err
 batch_write(struct db *db, const struct record_view *records, size_t count,
     uint64_t *buried)
 {
-	struct writer w = { .db = db };
-	struct record_view *sorted;
-	size_t calls, events;
+	struct writer w = { .db = db, .buried = buried };
+	struct record_view *room;
 	enum err err;
 
 	if (count == 0)
 		return OK;
-	sorted = calloc(count, sizeof(*sorted));
-	if (sorted == NULL)
+	room = calloc(count, sizeof(*room));
+	if (room == NULL)
 		return ERR_MEMORY;
-	w.buried = buried;
 	buf_init(&w.lines, LINES_MAX);
-	calls = pick(records, count, RECORD_CALL, sorted);
-	events = pick(records, count, RECORD_EVENT, sorted + calls);
-	err = write_kind(&w, sorted, calls);
+	buf_init(&w.texts, LINES_MAX);
+	buf_init(&w.counts, LINES_MAX);
+	err = late_note(db, records, count);
 	if (err == OK)
-		err = write_kind(&w, sorted + calls, events);
+		err = write_all(&w, records, count, room);
 	buf_fini(&w.lines);
-	free(sorted);
+	buf_fini(&w.texts);
+	buf_fini(&w.counts);
+	free(room);
 	return verdict(db, err);
 }
 
@@ -205,11 +351,14 @@ enum err
 batch_warm(struct db *db)
 {
 	static const char *const nothing[1] = { "" };
+	static const char *const nulls[FIELD_COUNT];
 	enum err err;
 
 	err = db_query(db, DB_JOURNAL_CALLS, nothing, NULL);
 	if (err == OK)
-		err = db_query(db, DB_JOURNAL_CALL, nothing, NULL);
+		err = db_query(db, DB_JOURNAL_NEW, nulls, NULL);
+	if (err == OK)
+		err = db_query(db, DB_JOURNAL_CALL, nulls, NULL);
 	if (err == OK)
 		err = db_query(db, DB_JOURNAL_EVENTS, nothing, NULL);
 	return err;

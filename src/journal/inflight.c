@@ -1,8 +1,8 @@
 /*
  * inflight.c - the calls of a worker in memory that outlives it.
  *
- * A file has disk under every page before it is written to: writing into a
- * hole on a full disk would kill the worker.
+ * A file has room under every page before it is written to: writing into a
+ * hole of a full disk, or of full memory, would kill the worker.
  */
 #include "journal/inflight_table.h"
 
@@ -82,57 +82,69 @@ put_row(struct inflight_slot *slot, const struct call_row *row)
 	atomic_store(&slot->text_len, 0);
 }
 
-/* Has disk under the first len bytes of slot, index of table. */
-static bool
-back(struct inflight_slot *slot, size_t len)
+/* How much to back so that len bytes are: whole pages, where slots are. */
+static size_t
+backed_for(size_t len)
 {
-	struct inflight *table = slot->table;
-	off_t offset = (off_t)((char *)slot - (char *)table);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	if (table->fd < 0 || slot->has_disk >= len)
-		return true;
-	len = len <= INFLIGHT_HEAD ? INFLIGHT_HEAD : INFLIGHT_STRIDE;
-	if (fallocate(table->fd, 0, offset, (off_t)len) != 0)
-		return false;
-	slot->has_disk = (uint32_t)len;
-	return true;
+	if (INFLIGHT_STRIDE % page != 0)
+		return INFLIGHT_STRIDE;
+	return (len + page - 1) / page * page;
 }
 
-/* The same before the slot may be written to at all. */
-static bool
-back_head(const struct inflight *table, const struct inflight_slot *slot)
+/* Has room under the first len bytes of slot, of which backed have it; what
+ * there is after, or 0. */
+static size_t
+back(const struct inflight *table, const struct inflight_slot *slot,
+    size_t backed, size_t len)
 {
-	off_t offset = (off_t)((const char *)slot - (const char *)table);
+	off_t offset = (const char *)slot - (const char *)table->at;
 
-	return table->fd < 0 || slot->has_disk >= INFLIGHT_HEAD ||
-	       fallocate(table->fd, 0, offset, INFLIGHT_HEAD) == 0;
+	if (table->fd < 0 || backed >= len)
+		return backed >= len ? backed : len;
+	len = backed_for(len);
+	if (fallocate(table->fd, 0, offset + (off_t)backed,
+		(off_t)(len - backed)) != 0)
+		return 0;
+	return len;
+}
+
+/* A slot for a call, backed as far as its head; NULL: none. */
+static struct inflight_slot *
+take_slot(struct inflight *table)
+{
+	struct inflight_table *at = table->at;
+	struct inflight_slot *slot;
+	size_t backed;
+
+	if (at->free != 0) {
+		slot = inflight_slot_at(table, at->free - 1);
+		at->free = slot->next_free;
+		return slot;
+	}
+	if (at->fresh >= at->calls)
+		return NULL;
+	slot = inflight_slot_at(table, at->fresh);
+	backed = back(table, slot, 0, INFLIGHT_HEAD);
+	if (backed == 0)
+		return NULL;
+	slot->backed = (uint32_t)backed;
+	at->fresh++;
+	return slot;
 }
 
 struct inflight_slot *
 inflight_enter(struct inflight *table, const struct call_row *row)
 {
-	struct inflight_slot *slot;
-	bool again = table->free_count > 0;
+	struct inflight_slot *slot = take_slot(table);
 
-	if (again)
-		slot =
-		    inflight_slot_at(table, table->free[table->free_count - 1]);
-	else if (table->fresh < table->calls)
-		slot = inflight_slot_at(table, table->fresh);
-	else
+	if (slot == NULL)
 		return NULL;
-	if (!back_head(table, slot))
-		return NULL;
-	if (slot->has_disk < INFLIGHT_HEAD)
-		slot->has_disk = INFLIGHT_HEAD;
-	if (again)
-		table->free_count--;
-	else
-		table->fresh++;
 	slot->table = table;
 	put_row(slot, row);
 	atomic_store(&slot->used, 1);
-	atomic_fetch_add(&table->count, 1);
+	atomic_fetch_add(&table->at->count, 1);
 	return slot;
 }
 
@@ -150,12 +162,17 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 {
 	size_t used = atomic_load(&slot->text_len);
 	char *end = slot->data + slot->text + used;
+	size_t backed;
 
 	if (len > text_room(slot) - used)
 		len = text_room(slot) - used;
-	if (len == 0 ||
-	    !back(slot, sizeof(*slot) + slot->text + used + len + 1))
+	if (len == 0)
 		return;
+	backed = back(slot->table, slot, slot->backed,
+	    sizeof(*slot) + slot->text + used + len + 1);
+	if (backed == 0)
+		return;
+	slot->backed = (uint32_t)backed;
 	memcpy(end, text, len);
 	end[len] = '\0';
 	atomic_store(&slot->text_len, (unsigned)(used + len));
@@ -163,15 +180,16 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 
 /* Gives the memory after the slot's first page back to the system. */
 static void
-shrink(struct inflight_slot *slot)
+shrink(const struct inflight *table, struct inflight_slot *slot)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t end = sizeof(*slot) + slot->text + slot->text_len + 1;
 
-	if (slot->table->fd >= 0 || INFLIGHT_STRIDE % page != 0 || end <= page)
+	if (!table->memory || INFLIGHT_STRIDE % page != 0 || end <= page)
 		return;
-	end = (end + page - 1) / page * page;
-	(void)madvise((char *)slot + page, end - page, MADV_REMOVE);
+	end = backed_for(end);
+	if (madvise((char *)slot + page, end - page, MADV_REMOVE) == 0)
+		slot->backed = (uint32_t)page;
 }
 
 void
@@ -181,15 +199,43 @@ inflight_leave(struct inflight *table, struct inflight_slot *slot)
 	    (size_t)((char *)slot - (char *)inflight_slot_at(table, 0));
 
 	atomic_store(&slot->used, 0);
-	shrink(slot);
-	table->free[table->free_count++] = (uint32_t)(offset / INFLIGHT_STRIDE);
-	atomic_fetch_sub(&table->count, 1);
+	shrink(table, slot);
+	slot->next_free = table->at->free;
+	table->at->free = (uint32_t)(offset / INFLIGHT_STRIDE) + 1;
+	atomic_fetch_sub(&table->at->count, 1);
 }
 
 size_t
 inflight_count(const struct inflight *table)
 {
-	return atomic_load(&table->count);
+	return atomic_load(&table->at->count);
+}
+
+void
+inflight_begin(struct inflight *table, const struct uuid *life)
+{
+	table->at->life = *life;
+}
+
+void
+inflight_end(struct inflight *table)
+{
+	table->at->life = (struct uuid){ { 0 } };
+}
+
+bool
+inflight_life(const struct inflight *table, struct uuid *out)
+{
+	*out = table->at->life;
+	return !uuid_is_zero(out);
+}
+
+bool
+inflight_is_left(const struct inflight *table)
+{
+	struct uuid life;
+
+	return inflight_count(table) > 0 || inflight_life(table, &life);
 }
 
 /* Nothing is believed: the file may have been cut by a power failure. */
@@ -254,7 +300,7 @@ inflight_each(const struct inflight *table,
 	struct buf text;
 
 	buf_init(&text, INFLIGHT_TEXT_MAX);
-	for (size_t i = 0; i < table->fresh; i++) {
+	for (size_t i = 0; i < table->at->fresh; i++) {
 		slot = inflight_slot_at(table, i);
 		if (atomic_load(&slot->used) == 0 ||
 		    slot->text >= INFLIGHT_DATA)
@@ -266,21 +312,21 @@ inflight_each(const struct inflight *table,
 	buf_fini(&text);
 }
 
+/* Its slots are fresh again, with no more than a page each. */
 void
 inflight_clear(struct inflight *table)
 {
-	struct inflight_slot *slot;
+	for (size_t i = 0; i < table->at->fresh; i++) {
+		struct inflight_slot *slot = inflight_slot_at(table, i);
 
-	for (size_t i = 0; i < table->fresh; i++) {
-		slot = inflight_slot_at(table, i);
 		if (atomic_load(&slot->used) == 0)
 			continue;
 		atomic_store(&slot->used, 0);
-		slot->table = table;
 		if (slot->text < INFLIGHT_DATA)
-			shrink(slot);
+			shrink(table, slot);
 	}
-	table->fresh = 0;
-	table->free_count = 0;
-	atomic_store(&table->count, 0);
+	table->at->fresh = 0;
+	table->at->free = 0;
+	atomic_store(&table->at->count, 0);
+	inflight_end(table);
 }

@@ -1,21 +1,24 @@
 /*
- * inflight_map.c - where the calls in hand are: a sparse file, or memory.
+ * inflight_map.c - the tables of calls in hand: sparse files, or memory.
  */
 #include "journal/inflight_table.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 
-#define FORMAT      0x6d696e7574656431u /* "minuted1" */
+#define FORMAT      UINT64_C(0x6d696e7574656432) /* "minuted2" */
 #define FILE_MODE   0600
 #define PATH_LENGTH 4096
 
@@ -28,57 +31,64 @@ page_size(void)
 struct inflight_slot *
 inflight_slot_at(const struct inflight *table, size_t index)
 {
-	/* The const is this function's only: slots are not const. */
-	uintptr_t base = (uintptr_t)table;
-
-	return (struct inflight_slot *)(base + table->slots +
+	return (struct inflight_slot *)((char *)table->at + table->at->slots +
 					index * INFLIGHT_STRIDE);
 }
 
 /* What the head of a table for so many calls says. */
 static void
-set_layout(struct inflight *table, size_t calls)
+set_layout(struct inflight_table *head, size_t calls)
 {
 	size_t page = page_size();
-	size_t head = sizeof(struct inflight) + calls * sizeof(uint32_t);
 
-	memset(table, 0, sizeof(*table));
-	table->format = FORMAT;
-	table->slot_head = sizeof(struct inflight_slot);
-	table->row_size = sizeof(struct call_row);
-	table->calls = calls;
-	table->fd = -1;
-	table->slots = (head + page - 1) / page * page;
-	table->size = table->slots + calls * INFLIGHT_STRIDE;
+	memset(head, 0, sizeof(*head));
+	head->format = FORMAT;
+	head->slot_head = sizeof(struct inflight_slot);
+	head->row_size = sizeof(struct call_row);
+	head->calls = calls;
+	head->slots = (sizeof(*head) + page - 1) / page * page;
+	head->size = head->slots + calls * INFLIGHT_STRIDE;
 }
 
 static bool
-same_layout(const struct inflight *a, const struct inflight *b)
+same_layout(const struct inflight_table *a, const struct inflight_table *b)
 {
 	return a->format == b->format && a->slot_head == b->slot_head &&
 	       a->row_size == b->row_size && a->calls == b->calls &&
 	       a->size == b->size && a->slots == b->slots;
 }
 
+/* fd stays the caller's on failure. */
 static struct inflight *
 map(int fd, size_t size)
 {
 	int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    flags | MAP_NORESERVE, fd, 0);
+	struct inflight *table = calloc(1, sizeof(*table));
+	struct statfs fs;
+	void *at;
 
-	if (at == MAP_FAILED)
+	if (table == NULL)
 		return NULL;
+	at = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd,
+	    0);
+	if (at == MAP_FAILED) {
+		free(table);
+		return NULL;
+	}
 	/* No read-ahead: the pages after a slot's first are rarely needed. */
 	(void)madvise(at, size, MADV_RANDOM);
-	return at;
+	table->at = at;
+	table->fd = fd;
+	table->memory =
+	    fd < 0 || (fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC);
+	return table;
 }
 
 /* An empty table; the file, if there is one, is empty. */
 static struct inflight *
 map_new(int fd, size_t calls)
 {
-	struct inflight fresh;
+	struct inflight_table fresh;
 	struct inflight *table;
 
 	set_layout(&fresh, calls);
@@ -86,36 +96,37 @@ map_new(int fd, size_t calls)
 			   posix_fallocate(fd, 0, (off_t)fresh.slots) != 0))
 		return NULL;
 	table = map(fd, fresh.size);
-	if (table == NULL)
-		return NULL;
-	memcpy(table, &fresh, sizeof(fresh));
-	table->fd = fd;
+	if (table != NULL)
+		memcpy(table->at, &fresh, sizeof(fresh));
 	return table;
 }
 
-/* The table in the file: of this size and format, or of another size with
- * calls in it, which are not to be lost. */
+/* Somebody's calls are there, or somebody who may have some lives there. */
+static bool
+is_used(const struct inflight_table *head)
+{
+	return atomic_load(&head->count) > 0 || !uuid_is_zero(&head->life);
+}
+
+/* The table in the file: of this size and format, or of another size and in
+ * use, when nothing in it is to be lost. */
 static struct inflight *
 map_old(int fd, size_t calls)
 {
-	struct inflight wanted;
-	struct inflight *table;
-	struct inflight head;
+	struct inflight_table wanted;
+	struct inflight_table head;
 	struct stat st;
 
 	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
 	    fstat(fd, &st) != 0)
 		return NULL;
-	if (head.count > 0 && head.calls <= UINT32_MAX / 2)
+	if (is_used(&head) && head.calls <= UINT32_MAX / 2)
 		calls = head.calls;
 	set_layout(&wanted, calls);
 	if (!same_layout(&wanted, &head) || (uint64_t)st.st_size != head.size ||
-	    head.fresh > head.calls || head.free_count > head.calls)
+	    head.fresh > head.calls || head.free > head.calls)
 		return NULL;
-	table = map(fd, wanted.size);
-	if (table != NULL)
-		table->fd = fd;
-	return table;
+	return map(fd, wanted.size);
 }
 
 /* A file that cannot be read here but may hold calls is kept beside. */
@@ -151,7 +162,7 @@ static struct inflight *
 map_file(const char *path, size_t calls)
 {
 	struct inflight *table;
-	struct inflight head = { .count = 0 };
+	struct inflight_table head = { .count = 0 };
 	int fd = open_file(path);
 
 	if (fd < 0)
@@ -160,7 +171,7 @@ map_file(const char *path, size_t calls)
 	if (table != NULL)
 		return table;
 	if (pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-	    head.format == FORMAT && head.count == 0) {
+	    head.format == FORMAT && !is_used(&head)) {
 		if (ftruncate(fd, 0) != 0)
 			goto fail;
 	} else if (set_aside(fd, path) != OK) {
@@ -191,7 +202,7 @@ inflight_map(const char *dir, size_t index, size_t calls)
 	if (dir == NULL)
 		return map_new(-1, calls);
 	buf_init(&path, PATH_LENGTH);
-	buf_addf(&path, "%s/inflight.%zu", dir, index);
+	buf_addf(&path, "%s/" INFLIGHT_FILE "%zu", dir, index);
 	table = buf_ok(&path) ? map_file(path.data, calls) : NULL;
 	buf_fini(&path);
 	return table;
@@ -200,12 +211,25 @@ inflight_map(const char *dir, size_t index, size_t calls)
 void
 inflight_unmap(struct inflight *table)
 {
-	int fd;
-
 	if (table == NULL)
 		return;
-	fd = table->fd;
-	(void)munmap(table, table->size);
-	if (fd >= 0)
-		close(fd);
+	(void)munmap(table->at, table->at->size);
+	if (table->fd >= 0)
+		close(table->fd);
+	free(table);
+}
+
+bool
+inflight_file_is_used(int dir_fd, const char *name)
+{
+	struct inflight_table head;
+	bool used;
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return false;
+	used = pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+	       head.format == FORMAT && is_used(&head);
+	(void)close(fd); /* only read */
+	return used;
 }

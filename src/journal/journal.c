@@ -35,6 +35,7 @@ struct journal {
 	pthread_cond_t wake;
 	struct record *head;
 	struct record **tail;
+	struct record *in_hand; /* of the batch, until it is kept or not */
 	bool sleeping;
 	bool stopping;
 
@@ -205,8 +206,10 @@ take(struct journal *journal, struct batch *batch)
 	}
 	journal->sleeping = false;
 	any = journal->head != NULL;
-	if (any)
+	if (any) {
 		cut(journal, batch);
+		journal->in_hand = batch->first;
+	}
 	pthread_mutex_unlock(&journal->lock);
 	return any;
 }
@@ -229,7 +232,8 @@ view(struct journal *journal, const struct batch *batch)
 		journal->views[i++] = (struct record_view){ .kind = r->kind,
 			.id = r->id,
 			.line = r->line,
-			.len = r->len };
+			.len = r->len,
+			.is_new = r->is_new };
 	return OK;
 }
 
@@ -288,10 +292,13 @@ keep(struct journal *journal, const struct batch *batch)
 }
 
 static void
-finish(struct batch *batch, enum durable how)
+finish(struct journal *journal, struct batch *batch, enum durable how)
 {
 	struct record *record = batch->first;
 
+	pthread_mutex_lock(&journal->lock);
+	journal->in_hand = NULL;
+	pthread_mutex_unlock(&journal->lock);
 	while (record != NULL) {
 		struct record *next = record->next;
 
@@ -319,20 +326,69 @@ run(void *arg)
 		atomic_store(&journal->busy_since_us, 0);
 		atomic_fetch_add(&journal->batches, 1);
 		atomic_fetch_add(&journal->records, batch.count);
-		finish(&batch, how);
+		finish(journal, &batch, how);
 	}
 	return NULL;
+}
+
+/* --- watching --------------------------------------------------------- */
+
+/*
+ * Those of list, in the order of their time, that have waited for too long are
+ * answered for by what this returns.  The records stay where they are.
+ */
+static void
+collect_late(struct record *list, int64_t before_us, struct record **late)
+{
+	for (struct record *r = list; r != NULL && r->queued_us < before_us;
+	     r = r->next) {
+		struct record *stub;
+
+		if (!r->hurried || r->done == NULL)
+			continue;
+		stub = calloc(1, sizeof(*stub));
+		if (stub == NULL)
+			return; /* the next time */
+		*stub = *r;
+		stub->line = NULL;
+		stub->next = *late;
+		r->done = NULL;
+		*late = stub;
+	}
+}
+
+void
+journal_watch(struct journal *journal)
+{
+	int64_t before_us = clock_mono_us() - JOURNAL_WAIT_MS * 1000LL;
+	struct record *late = NULL;
+
+	if (journal->spool != NULL)
+		spool_tell_stalled(journal->spool, is_stalled(journal));
+	pthread_mutex_lock(&journal->lock);
+	collect_late(journal->in_hand, before_us, &late);
+	collect_late(journal->head, before_us, &late);
+	pthread_mutex_unlock(&journal->lock);
+	while (late != NULL) {
+		struct record *next = late->next;
+
+		late->done(late, DURABLE_NONE);
+		record_free(late);
+		late = next;
+	}
 }
 
 /* --- life ------------------------------------------------------------- */
 
 static enum err
-open_spool(const struct config *config, int instance, struct spool **out)
+open_spool(const struct config *config, int instance, struct spool_board *board,
+    struct spool **out)
 {
 	const struct spool_options options = {
 		.dir = config->spool_dir,
 		.slot = instance,
 		.bytes_max = (uint64_t)config->spool_max,
+		.board = board,
 	};
 
 	*out = NULL;
@@ -356,11 +412,12 @@ open_database(const struct config *config)
 }
 
 static enum err
-start_parts(struct journal *journal, const struct config *config, int instance)
+start_parts(struct journal *journal, const struct config *config, int instance,
+    struct spool_board *board)
 {
 	enum err err;
 
-	err = open_spool(config, instance, &journal->spool);
+	err = open_spool(config, instance, board, &journal->spool);
 	if (err != OK)
 		return err;
 	journal->db = open_database(config);
@@ -387,7 +444,8 @@ destroy(struct journal *journal)
 }
 
 enum err
-journal_start(const struct config *config, int instance, struct journal **out)
+journal_start(const struct config *config, int instance,
+    struct spool_board *board, struct journal **out)
 {
 	struct journal *journal = calloc(1, sizeof(*journal));
 	enum err err;
@@ -397,7 +455,7 @@ journal_start(const struct config *config, int instance, struct journal **out)
 	pthread_mutex_init(&journal->lock, NULL);
 	pthread_cond_init(&journal->wake, NULL);
 	journal->tail = &journal->head;
-	err = start_parts(journal, config, instance);
+	err = start_parts(journal, config, instance, board);
 	if (err != OK) {
 		destroy(journal);
 		return err;
@@ -438,6 +496,8 @@ journal_stats(const struct journal *journal, struct journal_stats *out)
 		.queued = atomic_load(&journal->queued),
 		.database_up = keeper_database_up(journal->keeper),
 	};
-	if (journal->spool != NULL)
-		out->spool_bytes = spool_bytes(journal->spool);
+	if (journal->spool == NULL)
+		return;
+	out->spool_bytes = spool_bytes(journal->spool);
+	out->spool_up = spool_is_writable(journal->spool);
 }

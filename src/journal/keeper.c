@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/db.h"
+#include "journal/indexer.h"
 #include "journal/replay.h"
 
 #define STATEMENT_MS     5000 /* a batch of the spool; live ones have less */
@@ -22,14 +23,18 @@
 #define ADOPT_US         5000000LL
 #define FOLD_US          5000000LL
 #define HOUR_US          3600000000LL
-#define EXPIRE_ROUNDS    100 /* an hour; 10,000 rows each */
-#define DAYS_SIZE        24
+#define INDEX_US         200000LL /* at most, of each second */
+#define ABANDONED_US     60000000LL
+#define ABANDONED_MS     60000 /* after the last deadline of a call */
+#define EXPIRE_ROUNDS    100   /* an hour; 10,000 rows each */
+#define NUMBER_SIZE      24
 #define IDEMPOTENCY_DAYS 1
 
 struct keeper {
 	const struct config *config;
 	struct spool *spool;
 	struct db *db;
+	struct indexer indexer;
 	struct replay replay; /* of the thread; its figures are copied out */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards stopping and the sleep */
@@ -39,6 +44,7 @@ struct keeper {
 	atomic_bool up;
 	atomic_ullong replayed, buried, corrupt;
 	int64_t probe_at_us, adopt_at_us, fold_at_us, hour_at_us;
+	int64_t ready_at_us, abandoned_at_us;
 };
 
 bool
@@ -161,27 +167,32 @@ deliver(struct keeper *keeper)
 /* --- chores ----------------------------------------------------------- */
 
 static void
-chore(struct keeper *keeper, enum db_stmt stmt)
+complain(struct keeper *keeper, enum err err)
 {
-	enum err err = db_query(keeper->db, stmt, NULL, NULL);
-
 	if (err != OK && err != ERR_BUSY && err != ERR_TIMEOUT)
 		log_warn("a chore of the journal failed: %s %s",
 		    db_fault(keeper->db)->sqlstate,
 		    db_fault(keeper->db)->message);
 }
 
-/* Removes in small rounds, so that nothing is locked for long. */
 static void
-expire(struct keeper *keeper, enum db_stmt stmt, int64_t days)
+chore(struct keeper *keeper, enum db_stmt stmt)
+{
+	complain(keeper, db_query(keeper->db, stmt, NULL, NULL));
+}
+
+/* In small rounds, so that nothing is locked for long.  age is in what stmt
+ * counts it in; 0: for ever. */
+static void
+expire(struct keeper *keeper, enum db_stmt stmt, int64_t age)
 {
 	struct buf text;
 	const char *args[1];
 
-	if (days <= 0)
+	if (age <= 0)
 		return;
-	buf_init(&text, DAYS_SIZE);
-	buf_addf(&text, "%lld", (long long)days);
+	buf_init(&text, NUMBER_SIZE);
+	buf_addf(&text, "%lld", (long long)age);
 	args[0] = buf_str(&text);
 	for (int i = 0; i < EXPIRE_ROUNDS; i++) {
 		struct db_rows *rows = NULL;
@@ -201,6 +212,10 @@ do_chores(struct keeper *keeper)
 {
 	if (due(&keeper->fold_at_us, FOLD_US))
 		chore(keeper, DB_MAINTENANCE_FOLD);
+	complain(keeper, indexer_run(&keeper->indexer, INDEX_US));
+	if (due(&keeper->abandoned_at_us, ABANDONED_US))
+		expire(keeper, DB_MAINTENANCE_ABANDONED,
+		    keeper->config->total_ms + ABANDONED_MS);
 	if (!due(&keeper->hour_at_us, HOUR_US))
 		return;
 	chore(keeper, DB_MAINTENANCE_PARTITIONS);
@@ -217,9 +232,12 @@ look_after_spool(struct keeper *keeper)
 
 	if (keeper->spool == NULL)
 		return;
-	if (spool_is_failing(keeper->spool) &&
+	/* while it is needed, the disk is tried before a call finds out */
+	if ((spool_is_failing(keeper->spool) || !keeper_database_up(keeper)) &&
 	    due(&keeper->probe_at_us, PROBE_US))
 		(void)!spool_probe(keeper->spool); /* again in a second */
+	if (due(&keeper->ready_at_us, PROBE_US))
+		spool_prepare(keeper->spool);
 	if (due(&keeper->adopt_at_us, ADOPT_US) &&
 	    spool_adopt(keeper->spool, &moved) != OK)
 		log_warn_errno("the spool directory cannot be read");
@@ -280,6 +298,7 @@ init(struct keeper *keeper)
 	keeper->db = db_new(&options);
 	if (keeper->db == NULL)
 		return ERR_MEMORY;
+	indexer_init(&keeper->indexer, keeper->db, &keeper->stop);
 	replay_init(&keeper->replay, keeper->db);
 	keeper->replay.progress = batch_went_in;
 	keeper->replay.arg = keeper;

@@ -87,6 +87,7 @@ parse_record(const char *bytes, size_t len, struct record_view *record)
 		return PARSED_NONE;
 	record->line = bytes + SEGMENT_RECORD_SIZE;
 	record->len = line_len;
+	record->is_new = false; /* it may have been written already */
 	memcpy(record->id.bytes, bytes + 16, sizeof(record->id.bytes));
 	if (get32(bytes + 8) != codec_crc32c(0, record->line, line_len))
 		return PARSED_NONE;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -20,20 +21,19 @@
 
 #define LOCK_POLL_NS 10000000L
 
+/* Looked for before it is made: even that would wait for a disk that hangs. */
 enum err
 slot_directory(int at_fd, const char *dir, int *out)
 {
-	if (mkdirat(at_fd, dir, 0700) != 0 && errno != EEXIST) {
-		/* A read-only disk says EROFS also where the directory is. */
-		int cause = errno;
-		struct stat st;
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-		if (fstatat(at_fd, dir, &st, 0) != 0) {
-			errno = cause;
-			return ERR_SYSTEM;
-		}
-	}
-	*out = openat(at_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*out = openat(at_fd, dir, flags);
+	if (*out >= 0)
+		return OK;
+	if (errno != ENOENT ||
+	    (mkdirat(at_fd, dir, 0700) != 0 && errno != EEXIST))
+		return ERR_SYSTEM;
+	*out = openat(at_fd, dir, flags);
 	return *out < 0 ? ERR_SYSTEM : OK;
 }
 
@@ -89,6 +89,25 @@ slot_release(struct slot *slot)
 		(void)close(slot->dir_fd); /* only read */
 	slot->lock_fd = -1;
 	slot->dir_fd = -1;
+}
+
+bool
+slot_is_held(int spool_fd, int number)
+{
+	struct buf path;
+	bool held = false;
+	int fd = -1;
+
+	buf_init(&path, SLOT_NAME_SIZE);
+	buf_addf(&path, "%d/" SLOT_LOCK, number);
+	if (buf_ok(&path))
+		fd = openat(spool_fd, path.data, O_RDONLY | O_CLOEXEC);
+	buf_fini(&path);
+	if (fd < 0)
+		return false;
+	held = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	(void)close(fd); /* lets go of the lock */
+	return held;
 }
 
 void
@@ -265,6 +284,50 @@ slot_create(int dir_fd, const char *name, const struct buf *head, int *out)
 	}
 	cause = errno;
 	(void)unlinkat(dir_fd, name, 0); /* empty; read as such if it stays */
+	(void)close(fd);
+	errno = cause;
+	return ERR_SYSTEM;
+}
+
+bool
+slot_reserve(int fd, uint64_t bytes)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 ||
+	       errno == EOPNOTSUPP || errno == ENOSYS;
+}
+
+enum err
+slot_make_next(int dir_fd, uint64_t bytes, int *out)
+{
+	int fd = openat(dir_fd, SLOT_NEXT,
+	    O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int cause;
+
+	if (fd < 0)
+		return ERR_SYSTEM;
+	if (slot_reserve(fd, bytes) && fsync(fd) == 0 && fsync(dir_fd) == 0) {
+		*out = fd;
+		return OK;
+	}
+	cause = errno;
+	(void)unlinkat(dir_fd, SLOT_NEXT, 0); /* empty, if it stays */
+	(void)close(fd);
+	errno = cause;
+	return ERR_SYSTEM;
+}
+
+enum err
+slot_take_next(int dir_fd, int fd, const char *name, const struct buf *head)
+{
+	int cause;
+
+	if (slot_write(fd, head->data, head->len) == OK && fsync(fd) == 0 &&
+	    renameat(dir_fd, SLOT_NEXT, dir_fd, name) == 0 &&
+	    fsync(dir_fd) == 0)
+		return OK;
+	cause = errno;
+	(void)unlinkat(dir_fd, SLOT_NEXT, 0); /* one of them is there */
+	(void)unlinkat(dir_fd, name, 0);
 	(void)close(fd);
 	errno = cause;
 	return ERR_SYSTEM;

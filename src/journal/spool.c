@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/uuid.h"
 #include "journal/segment.h"
@@ -24,6 +25,7 @@
 #define GROUP_MAX   ((size_t)1024 * 1024 * 1024)
 #define PROBE_NAME  "probe"
 #define PROBE_BYTES 65536
+#define PROVEN_US   1000000 /* so long a write says that the disk works */
 /* a worker that adopts holds a slot for milliseconds only */
 #define TAKE_WAIT_MS 3000
 
@@ -35,11 +37,46 @@ struct spool {
 	int fd;                    /* the segment being written, or -1 */
 	char name[SLOT_NAME_SIZE]; /* its name; "" without one */
 	size_t segment_bytes;
+	int next_fd; /* SLOT_NEXT, or -1 */
 	uint64_t bytes_max;
 	atomic_ullong own_bytes;
 	atomic_ullong other_bytes;
 	atomic_bool failing;
+	atomic_bool tight;      /* no room on the disk for what comes next */
+	atomic_llong proven_us; /* monotonic: the last write that went well */
+	struct spool_board *board;
+	struct spool_board own_board; /* without one that is shared */
+	unsigned long long bit;       /* of this slot in it */
 };
+
+void
+spool_board_clear(struct spool_board *board, int slot)
+{
+	atomic_fetch_and(&board->failing, ~(1ULL << (slot & 63)));
+	atomic_fetch_and(&board->stalled, ~(1ULL << (slot & 63)));
+}
+
+static void
+tell(atomic_ullong *board, unsigned long long bit, bool yes)
+{
+	if (yes)
+		atomic_fetch_or(board, bit);
+	else
+		atomic_fetch_and(board, ~bit);
+}
+
+static void
+tell_failing(struct spool *spool)
+{
+	tell(&spool->board->failing, spool->bit,
+	    atomic_load(&spool->failing) || atomic_load(&spool->tight));
+}
+
+void
+spool_tell_stalled(struct spool *spool, bool stalled)
+{
+	tell(&spool->board->stalled, spool->bit, stalled);
+}
 
 static void
 fail(struct spool *spool)
@@ -47,14 +84,31 @@ fail(struct spool *spool)
 	if (!atomic_exchange(&spool->failing, true))
 		log_warn_errno("the spool cannot be written: no new calls are "
 			       "taken while PostgreSQL is away too");
+	tell_failing(spool);
+}
+
+static void
+set_tight(struct spool *spool, bool tight)
+{
+	if (atomic_exchange(&spool->tight, tight) == tight)
+		return;
+	if (tight)
+		log_warn_errno("the spool's disk has no room: no new calls are "
+			       "taken while PostgreSQL is away too");
+	else
+		log_info("the spool's disk has room again");
+	tell_failing(spool);
 }
 
 void
 spool_seal(struct spool *spool)
 {
 	pthread_mutex_lock(&spool->lock);
-	if (spool->fd >= 0)
+	if (spool->fd >= 0) {
+		/* gives back the room behind its end */
+		(void)!ftruncate(spool->fd, (off_t)spool->segment_bytes);
 		(void)close(spool->fd); /* what counts was fsynced */
+	}
 	spool->fd = -1;
 	spool->name[0] = '\0';
 	spool->segment_bytes = 0;
@@ -206,12 +260,17 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool->spool_fd = -1;
 	spool->slot = (struct slot){ .dir_fd = -1, .lock_fd = -1 };
 	spool->fd = -1;
+	spool->next_fd = -1;
 	spool->bytes_max = options->bytes_max;
+	spool->board =
+	    options->board == NULL ? &spool->own_board : options->board;
+	spool->bit = 1ULL << (options->slot & 63);
 	err = set_up(spool, options);
 	if (err != OK) {
 		spool_close(spool);
 		return err;
 	}
+	spool_prepare(spool);
 	*out = spool;
 	return OK;
 }
@@ -222,6 +281,10 @@ spool_close(struct spool *spool)
 	if (spool == NULL)
 		return;
 	spool_seal(spool);
+	if (spool->next_fd >= 0) {
+		(void)unlinkat(spool->slot.dir_fd, SLOT_NEXT, 0); /* empty */
+		(void)close(spool->next_fd);
+	}
 	slot_release(&spool->slot);
 	if (spool->spool_fd >= 0)
 		(void)close(spool->spool_fd); /* only read */
@@ -244,6 +307,29 @@ make_name(char name[SLOT_NAME_SIZE], struct uuid *id)
 	return OK;
 }
 
+/* Room for the next records, and at the ceiling a quarter of it. */
+static uint64_t
+ready_bytes(const struct spool *spool)
+{
+	uint64_t most = spool->bytes_max / 4;
+
+	return most < SPOOL_READY ? most : SPOOL_READY;
+}
+
+static enum err
+open_segment(struct spool *spool, const char *name, const struct buf *head)
+{
+	int next = spool->next_fd;
+
+	spool->next_fd = -1;
+	if (next >= 0 &&
+	    slot_take_next(spool->slot.dir_fd, next, name, head) == OK) {
+		spool->fd = next;
+		return OK;
+	}
+	return slot_create(spool->slot.dir_fd, name, head, &spool->fd);
+}
+
 static enum err
 begin_segment(struct spool *spool)
 {
@@ -257,9 +343,7 @@ begin_segment(struct spool *spool)
 		return err;
 	buf_init(&head, SEGMENT_HEADER_SIZE);
 	segment_add_header(&head, &id);
-	err = buf_ok(&head)
-		  ? slot_create(spool->slot.dir_fd, name, &head, &spool->fd)
-		  : ERR_MEMORY;
+	err = buf_ok(&head) ? open_segment(spool, name, &head) : ERR_MEMORY;
 	buf_fini(&head);
 	if (err != OK)
 		return err;
@@ -294,6 +378,7 @@ write_group(struct spool *spool, const struct buf *group)
 	    fdatasync(spool->fd) == 0) {
 		spool->segment_bytes += group->len;
 		atomic_fetch_add(&spool->own_bytes, group->len);
+		atomic_store(&spool->proven_us, clock_mono_us());
 		return OK;
 	}
 	cause = errno;
@@ -302,6 +387,35 @@ write_group(struct spool *spool, const struct buf *group)
 	end_segment(spool);
 	errno = cause;
 	return ERR_SYSTEM;
+}
+
+/* The room that the records written just now have used, again.  The next
+ * segment is left to the keeper: it takes two fsyncs. */
+static void
+prepare_locked(struct spool *spool)
+{
+	if (spool->fd >= 0)
+		set_tight(spool,
+		    !slot_reserve(spool->fd,
+			spool->segment_bytes + ready_bytes(spool)));
+}
+
+void
+spool_prepare(struct spool *spool)
+{
+	enum err err = OK;
+
+	pthread_mutex_lock(&spool->lock);
+	if (spool->next_fd < 0)
+		err = slot_make_next(spool->slot.dir_fd, ready_bytes(spool),
+		    &spool->next_fd);
+	if (err != OK)
+		set_tight(spool, true);
+	else if (spool->fd >= 0)
+		prepare_locked(spool);
+	else
+		set_tight(spool, false);
+	pthread_mutex_unlock(&spool->lock);
 }
 
 static enum err
@@ -320,6 +434,8 @@ write_locked(struct spool *spool, const struct buf *group)
 	}
 	if (err != OK)
 		fail(spool);
+	else
+		prepare_locked(spool);
 	return err;
 }
 
@@ -365,13 +481,20 @@ spool_fits(const struct spool *spool, uint64_t bytes)
 }
 
 bool
+spool_is_writable(const struct spool *spool)
+{
+	return atomic_load(&spool->board->failing) == 0 &&
+	       atomic_load(&spool->board->stalled) == 0;
+}
+
+bool
 spool_has_place(const struct spool *spool)
 {
 	uint64_t reserve = spool->bytes_max / 4;
 
 	if (reserve > SPOOL_RESERVE)
 		reserve = SPOOL_RESERVE;
-	return spool_fits(spool, reserve);
+	return spool_is_writable(spool) && spool_fits(spool, reserve);
 }
 
 static enum err
@@ -400,11 +523,23 @@ write_probe(struct spool *spool)
 enum err
 spool_probe(struct spool *spool)
 {
-	enum err err = write_probe(spool);
+	int64_t now_us = clock_mono_us();
+	enum err err;
 
-	if (err == OK && atomic_exchange(&spool->failing, false))
+	if (!atomic_load(&spool->failing) &&
+	    now_us - atomic_load(&spool->proven_us) < PROVEN_US)
+		return OK;
+	err = write_probe(spool);
+	if (err != OK) {
+		fail(spool);
+		return err;
+	}
+	atomic_store(&spool->proven_us, now_us);
+	if (atomic_exchange(&spool->failing, false)) {
 		log_info("the spool can be written again");
-	return err;
+		tell_failing(spool);
+	}
+	return OK;
 }
 
 /* --- delivering ------------------------------------------------------- */

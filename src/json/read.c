@@ -291,8 +291,8 @@ jsonr_bool(const struct jsonr *value, bool *out)
 	return OK;
 }
 
-/* The byte after a literal ends it for strtoll and strtod: a comma, a bracket,
- * white space or the NUL of the copy. */
+/* The byte after a literal ends it for strtoll: a comma, a bracket, white space
+ * or the NUL of the copy. */
 enum err
 jsonr_int(const struct jsonr *value, int64_t min, int64_t max, int64_t *out)
 {
@@ -308,15 +308,6 @@ jsonr_int(const struct jsonr *value, int64_t min, int64_t max, int64_t *out)
 	if (number < min || number > max)
 		return ERR_INPUT;
 	*out = number;
-	return OK;
-}
-
-enum err
-jsonr_double(const struct jsonr *value, double *out)
-{
-	if (value == NULL || jsonr_kind(value) != JSONR_NUMBER)
-		return ERR_INPUT;
-	*out = strtod(value->text, NULL);
 	return OK;
 }
 

@@ -76,6 +76,62 @@ is_special(char byte)
 	return (uint8_t)byte < ' ' || byte == '"' || byte == '\\';
 }
 
+/* Is one of eight bytes special?  Below zero by a subtraction goes the lowest
+ * byte that is too small, and what borrows from it. */
+static bool
+has_special(uint64_t bytes)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t quote = bytes ^ ones * '"';
+	uint64_t backslash = bytes ^ ones * '\\';
+
+	return ((((bytes - ones * ' ') & ~bytes) | ((quote - ones) & ~quote) |
+		    ((backslash - ones) & ~backslash)) &
+		   ones * 0x80) != 0;
+}
+
+static uint64_t
+eight_bytes(const char *text)
+{
+	uint64_t bytes;
+
+	memcpy(&bytes, text, sizeof(bytes));
+	return bytes;
+}
+
+/* Bytes at the start that are not special. */
+static size_t
+plain_run(const char *text, size_t len)
+{
+	size_t run = 0;
+
+	while (len - run >= 8 && !has_special(eight_bytes(text + run)))
+		run += 8;
+	while (run < len && !is_special(text[run]))
+		run++;
+	return run;
+}
+
+/* ASCII without anything special: most keys and many texts. */
+static bool
+is_plain(const char *text, size_t len)
+{
+	const uint64_t high_bits = UINT64_C(0x8080808080808080);
+	size_t at = 0;
+
+	for (; len - at >= 8; at += 8) {
+		uint64_t bytes = eight_bytes(text + at);
+
+		if ((bytes & high_bits) != 0 || has_special(bytes))
+			return false;
+	}
+	for (; at < len; at++) {
+		if ((uint8_t)text[at] >= 0x80 || is_special(text[at]))
+			return false;
+	}
+	return true;
+}
+
 static void
 add_escape(struct buf *buf, char byte)
 {
@@ -95,24 +151,23 @@ add_escape(struct buf *buf, char byte)
 static void
 add_escaped(struct buf *buf, const char *text, size_t len)
 {
-	size_t plain = 0;
+	for (;;) {
+		size_t plain = plain_run(text, len);
 
-	for (size_t at = 0; at < len; at++) {
-		if (!is_special(text[at]))
-			continue;
-		buf_add(buf, text + plain, at - plain);
-		add_escape(buf, text[at]);
-		plain = at + 1;
+		buf_add(buf, text, plain);
+		if (plain == len)
+			return;
+		add_escape(buf, text[plain]);
+		text += plain + 1;
+		len -= plain + 1;
 	}
-	buf_add(buf, text + plain, len - plain);
 }
 
 static void
-add_string(struct buf *buf, const char *text, size_t len)
+add_valid(struct buf *buf, const char *text, size_t len)
 {
 	size_t valid;
 
-	buf_addc(buf, '"');
 	while (len > 0) {
 		valid = codec_utf8_valid(text, len);
 		add_escaped(buf, text, valid);
@@ -122,15 +177,46 @@ add_string(struct buf *buf, const char *text, size_t len)
 		text += valid + 1;
 		len -= valid + 1;
 	}
-	buf_addc(buf, '"');
+}
+
+static void
+add_any_string(struct jsonw *w, const char *text, size_t len)
+{
+	separate(w);
+	buf_addc(w->buf, '"');
+	add_valid(w->buf, text, len);
+	buf_addc(w->buf, '"');
+}
+
+/* The string with the comma before it, and as a key with the colon: most are
+ * copied as they are, at once. */
+static void
+add_string(struct jsonw *w, const char *text, size_t len, bool key)
+{
+	char *at;
+
+	if (!is_plain(text, len)) {
+		add_any_string(w, text, len);
+		if (key)
+			buf_addc(w->buf, ':');
+		return;
+	}
+	at = buf_extend(w->buf, (size_t)w->comma + len + 2 + (size_t)key);
+	if (at == NULL)
+		return;
+	if (w->comma)
+		*at++ = ',';
+	*at++ = '"';
+	memcpy(at, text, len);
+	at[len] = '"';
+	if (key)
+		at[len + 1] = ':';
 }
 
 void
 jsonw_key(struct jsonw *w, const char *key)
 {
-	separate(w);
-	add_string(w->buf, key, strlen(key));
-	buf_addc(w->buf, ':');
+	add_string(w, key, strlen(key), true);
 	w->comma = false;
 }
 
@@ -146,15 +232,25 @@ jsonw_string(struct jsonw *w, const char *text)
 void
 jsonw_string_len(struct jsonw *w, const char *text, size_t len)
 {
-	separate(w);
-	add_string(w->buf, text, len);
+	add_string(w, text, len, false);
+	w->comma = true;
 }
 
 void
 jsonw_int(struct jsonw *w, int64_t value)
 {
+	char digits[20];
+	size_t at = sizeof(digits);
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
 	separate(w);
-	buf_addf(w->buf, "%" PRId64, value);
+	do {
+		digits[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	if (value < 0)
+		digits[--at] = '-';
+	buf_add(w->buf, digits + at, sizeof(digits) - at);
 }
 
 /* Takes back what was written since the buffer had len bytes. */
@@ -204,6 +300,17 @@ jsonw_raw(struct jsonw *w, const char *json, size_t len)
 {
 	separate(w);
 	buf_add(w->buf, json, len);
+}
+
+void
+jsonw_again(struct jsonw *w, size_t begin, size_t len)
+{
+	char *at;
+
+	separate(w);
+	at = buf_extend(w->buf, len);
+	if (at != NULL)
+		memcpy(at, w->buf->data + begin, len);
 }
 
 void

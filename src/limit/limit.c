@@ -516,20 +516,6 @@ limit_raise(struct limits *limits, const char *name, int owner, int64_t amount)
 	return err;
 }
 
-int64_t
-limit_held(struct limits *limits, const char *name)
-{
-	struct wanted wanted;
-	int64_t sum;
-
-	if (want(limits, name, KIND_HOLD, &wanted) != OK)
-		return 0;
-	lock(limits, shard_of(&wanted));
-	sum = held(limits, &wanted);
-	unlock(limits, shard_of(&wanted));
-	return sum;
-}
-
 void
 limit_release_owner(struct limits *limits, int owner)
 {

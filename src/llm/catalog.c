@@ -183,6 +183,7 @@ reload(struct catalog *catalog, struct db *db)
 		old = catalog->current;
 		catalog->current = fresh;
 		tell_problems(catalog, &problems);
+		log_debug("%zu models were read", snapshot_count(fresh));
 	} else {
 		catalog->due_us = clock_mono_us() + RETRY_US;
 	}
@@ -190,19 +191,6 @@ reload(struct catalog *catalog, struct db *db)
 	pthread_cond_broadcast(&catalog->loaded);
 	snapshot_release(old);
 	buf_fini(&problems);
-	return err;
-}
-
-enum err
-catalog_reload(struct catalog *catalog, struct db *db)
-{
-	enum err err;
-
-	pthread_mutex_lock(&catalog->lock);
-	while (catalog->loading)
-		pthread_cond_wait(&catalog->loaded, &catalog->lock);
-	err = reload(catalog, db);
-	pthread_mutex_unlock(&catalog->lock);
 	return err;
 }
 

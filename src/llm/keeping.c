@@ -34,9 +34,13 @@ static enum err
 make_record(const struct progress *progress, struct record **out)
 {
 	struct call_row row;
+	enum err err;
 
 	call_fill_row(progress->call, &row);
-	return record_call(&row, out);
+	err = record_call(&row, out);
+	if (err == OK)
+		(*out)->is_new = !progress->running_logged;
+	return err;
 }
 
 void

@@ -4,6 +4,7 @@
 #include "llm/loop.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -23,6 +24,7 @@ struct watch {
 struct loop {
 	int epoll;
 	struct watch *dead;
+	atomic_llong busy_us; /* since when something is done; 0: it waits */
 	struct epoll_event ready[ROUND_MAX];
 };
 
@@ -125,14 +127,24 @@ timeout_ms(int64_t due_us)
 	return (int)((left + 999) / 1000);
 }
 
+int64_t
+loop_busy_since_us(const struct loop *loop)
+{
+	return atomic_load_explicit(&loop->busy_us, memory_order_relaxed);
+}
+
 enum err
 loop_round(struct loop *loop, int64_t due_us, void (*after)(void *arg),
     void *arg)
 {
+	int timeout = timeout_ms(due_us);
 	struct watch *watch;
-	int count =
-	    epoll_wait(loop->epoll, loop->ready, ROUND_MAX, timeout_ms(due_us));
+	int count;
 
+	atomic_store_explicit(&loop->busy_us, 0, memory_order_relaxed);
+	count = epoll_wait(loop->epoll, loop->ready, ROUND_MAX, timeout);
+	atomic_store_explicit(&loop->busy_us, clock_mono_us(),
+	    memory_order_relaxed);
 	if (count < 0)
 		return errno == EINTR ? OK : ERR_SYSTEM;
 	for (int i = 0; i < count; i++) {

@@ -50,12 +50,6 @@ outlet_begun(const struct outlet *outlet)
 }
 
 bool
-outlet_gone(const struct outlet *outlet)
-{
-	return outlet->gone;
-}
-
-bool
 outlet_full(struct outlet *outlet)
 {
 	if (outlet->queue.len < OUTLET_PAUSE)
@@ -107,9 +101,42 @@ outlet_finish(struct outlet *outlet)
 	mark(outlet);
 }
 
+/* Most answers come before it would be of use to know that the client left. */
+static void
+watch_later(struct outlets *outlets, struct outlet *outlet)
+{
+	outlet->watch_due_us = clock_mono_us() + OUTLET_WATCH_US;
+	outlet->unwatched_next = NULL;
+	outlet->unwatched_prev = outlets->unwatched_last;
+	if (outlets->unwatched_last != NULL)
+		outlets->unwatched_last->unwatched_next = outlet;
+	else
+		outlets->unwatched = outlet;
+	outlets->unwatched_last = outlet;
+}
+
+static void
+watch_no_more(struct outlet *outlet)
+{
+	struct outlets *owner = outlet->owner;
+
+	if (outlet->watch_due_us == 0)
+		return;
+	outlet->watch_due_us = 0;
+	if (outlet->unwatched_prev != NULL)
+		outlet->unwatched_prev->unwatched_next = outlet->unwatched_next;
+	else
+		owner->unwatched = outlet->unwatched_next;
+	if (outlet->unwatched_next != NULL)
+		outlet->unwatched_next->unwatched_prev = outlet->unwatched_prev;
+	else
+		owner->unwatched_last = outlet->unwatched_prev;
+}
+
 static void
 unwatch(struct outlet *outlet)
 {
+	watch_no_more(outlet);
 	loop_remove(outlet->owner->loop, outlet->watch);
 	outlet->watch = NULL;
 }
@@ -154,8 +181,6 @@ on_client(void *arg, int fd, uint32_t events)
 void
 outlet_attach(struct outlets *outlets, struct outlet *outlet)
 {
-	int fd = outlet->req->transport->fd(outlet->req);
-
 	outlet->owner = outlets;
 	outlet->prev = NULL;
 	outlet->next = outlets->all;
@@ -163,9 +188,33 @@ outlet_attach(struct outlets *outlets, struct outlet *outlet)
 		outlets->all->prev = outlet;
 	outlets->all = outlet;
 	outlet->wrote_us = clock_mono_us();
-	if (fd >= 0)
-		outlet->watch =
-		    loop_add(outlets->loop, fd, EPOLLRDHUP, on_client, outlet);
+	if (outlet->req->transport->fd(outlet->req) >= 0)
+		watch_later(outlets, outlet);
+}
+
+static void
+watch_now(struct outlet *outlet)
+{
+	struct http_request *req = outlet->req;
+
+	watch_no_more(outlet);
+	outlet->watch = loop_add(outlet->owner->loop, req->transport->fd(req),
+	    EPOLLRDHUP, on_client, outlet);
+}
+
+int64_t
+outlets_due(const struct outlets *outlets)
+{
+	return outlets->unwatched == NULL ? INT64_MAX
+					  : outlets->unwatched->watch_due_us;
+}
+
+void
+outlets_watch(struct outlets *outlets)
+{
+	while (outlets->unwatched != NULL &&
+	       outlets->unwatched->watch_due_us <= clock_mono_us())
+		watch_now(outlets->unwatched);
 }
 
 /* EPOLLOUT may come although less than a whole write fits: then it would come
@@ -174,6 +223,8 @@ static void
 wait_for_room(struct outlet *outlet)
 {
 	outlet->waits = true;
+	if (outlet->watch_due_us != 0)
+		watch_now(outlet);
 	if (outlet->watch != NULL && !outlet->polled)
 		loop_change(outlet->owner->loop, outlet->watch,
 		    EPOLLRDHUP | EPOLLOUT);
@@ -254,8 +305,7 @@ finish(struct outlet *outlet)
 {
 	struct outlets *owner = outlet->owner;
 
-	if (outlet->watch != NULL)
-		unwatch(outlet);
+	unwatch(outlet);
 	if (outlet->prev != NULL)
 		outlet->prev->next = outlet->next;
 	else

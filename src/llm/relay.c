@@ -275,7 +275,10 @@ static int64_t
 next_due(const struct relay *relay)
 {
 	int64_t due_us = transfers_due(relay->transfers);
+	int64_t watch_us = outlets_due(&relay->outlets);
 
+	if (watch_us < due_us)
+		due_us = watch_us;
 	if (relay->echo_first != NULL && relay->echo_first->due_us < due_us)
 		due_us = relay->echo_first->due_us;
 	if (atomic_load(&relay->left) > 0 && relay->sweep_due_us < due_us)
@@ -305,6 +308,7 @@ run(void *arg)
 			log_warn_errno("relay: epoll");
 		transfers_tick(relay->transfers);
 		tick_echo(relay);
+		outlets_watch(&relay->outlets);
 		if (atomic_load(&relay->left) > 0 &&
 		    clock_mono_us() >= relay->sweep_due_us)
 			sweep(relay);
@@ -497,6 +501,12 @@ relay_free(struct relay *relay)
 	 * this memory. */
 	log_error("relay: %lld calls or records were left behind",
 	    atomic_load(&relay->left));
+}
+
+int64_t
+relay_busy_since_us(const struct relay *relay)
+{
+	return loop_busy_since_us(relay->loop);
 }
 
 void

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "llm/address.h"
@@ -23,10 +24,23 @@
 /* Below what servers commonly close idle connections after. */
 #define CONNECTION_AGE_S 50L
 
+/*
+ * A connection that is kept stays in the epoll between its requests: libcurl
+ * takes its socket out after each and puts it back for the next.
+ */
+struct kept {
+	struct watch *watch; /* NULL: not in the epoll */
+	uint32_t events;
+	bool ours; /* opened by open_socket(), closed by close_socket() */
+	bool idle; /* libcurl does not want to hear of it */
+};
+
 struct transfers {
 	CURLM *multi;
 	struct loop *loop;
 	int64_t due_us;
+	struct kept *kept; /* by descriptor */
+	size_t kept_count;
 };
 
 struct transfer {
@@ -41,11 +55,68 @@ struct transfer {
 	char detail[CURL_ERROR_SIZE];
 };
 
+/* NULL for a descriptor that is not a connection's. */
+static struct kept *
+kept_of(const struct transfers *transfers, int fd)
+{
+	if ((size_t)fd >= transfers->kept_count || !transfers->kept[fd].ours)
+		return NULL;
+	return &transfers->kept[fd];
+}
+
+static void
+unwatch(const struct transfers *transfers, struct kept *kept)
+{
+	loop_remove(transfers->loop, kept->watch);
+	kept->watch = NULL;
+}
+
+/* A socket was opened.  Without memory it is watched as any other. */
+static void
+keep_socket(struct transfers *transfers, int fd)
+{
+	size_t count = transfers->kept_count;
+
+	if ((size_t)fd >= count) {
+		struct kept *kept;
+
+		while ((size_t)fd >= count)
+			count = count == 0 ? 64 : count * 2;
+		kept = reallocarray(transfers->kept, count, sizeof(*kept));
+		if (kept == NULL)
+			return;
+		memset(kept + transfers->kept_count, 0,
+		    (count - transfers->kept_count) * sizeof(*kept));
+		transfers->kept = kept;
+		transfers->kept_count = count;
+	}
+	transfers->kept[fd] = (struct kept){ .ours = true };
+}
+
+static int
+close_socket(void *arg, curl_socket_t fd)
+{
+	struct transfers *transfers = arg;
+	struct kept *kept = kept_of(transfers, fd);
+
+	if (kept != NULL) {
+		unwatch(transfers, kept);
+		kept->ours = false;
+	}
+	return close(fd);
+}
+
 static void
 on_socket(void *arg, int fd, uint32_t events)
 {
 	struct transfers *transfers = arg;
+	struct kept *kept = kept_of(transfers, fd);
 	int mask = 0, running;
+
+	if (kept != NULL && kept->idle) {
+		unwatch(transfers, kept); /* libcurl finds out at its use */
+		return;
+	}
 
 	if ((events & EPOLLIN) != 0)
 		mask |= CURL_CSELECT_IN;
@@ -58,13 +129,32 @@ on_socket(void *arg, int fd, uint32_t events)
 }
 
 static int
+watch_kept(struct transfers *transfers, struct kept *kept, int fd,
+    uint32_t events)
+{
+	kept->idle = false;
+	if (kept->watch == NULL)
+		kept->watch =
+		    loop_add(transfers->loop, fd, events, on_socket, transfers);
+	else if (kept->events != events)
+		loop_change(transfers->loop, kept->watch, events);
+	kept->events = events;
+	return kept->watch == NULL ? -1 : 0;
+}
+
+static int
 watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 {
 	struct transfers *transfers = arg;
+	struct kept *kept = kept_of(transfers, fd);
 	struct watch *watch = assigned;
 	uint32_t events = 0;
 
 	(void)easy;
+	if (kept != NULL && what == CURL_POLL_REMOVE) {
+		kept->idle = true;
+		return 0;
+	}
 	if (what == CURL_POLL_REMOVE) {
 		loop_remove(transfers->loop, watch);
 		(void)curl_multi_assign(transfers->multi, fd, NULL);
@@ -74,6 +164,8 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 		events |= EPOLLIN;
 	if ((what & CURL_POLL_OUT) != 0)
 		events |= EPOLLOUT;
+	if (kept != NULL)
+		return watch_kept(transfers, kept, fd, events);
 	if (watch != NULL) {
 		loop_change(transfers->loop, watch, events);
 		return 0;
@@ -146,6 +238,7 @@ transfers_free(struct transfers *transfers)
 	if (transfers->multi != NULL)
 		(void)curl_multi_cleanup(transfers->multi);
 	curl_global_cleanup();
+	free(transfers->kept);
 	free(transfers);
 }
 
@@ -292,6 +385,7 @@ static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct transfer *transfer = arg;
+	int fd;
 
 	(void)purpose;
 	if ((address->family != AF_INET && address->family != AF_INET6) ||
@@ -300,8 +394,11 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		return CURL_SOCKET_BAD;
 	}
 	transfer->refused = false;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 	    address->protocol);
+	if (fd >= 0)
+		keep_socket(transfer->owner, fd);
+	return fd;
 }
 
 /* All of these fail for want of memory only. */
@@ -430,10 +527,18 @@ transfer_new(const struct transfer_spec *spec, struct transfer **out)
 enum err
 transfer_start(struct transfers *transfers, struct transfer *transfer)
 {
-	if (curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
-		return ERR_MEMORY;
+	unsigned bad = 0;
+
+	bad |= curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION,
+	    close_socket);
+	bad |= curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA,
+	    transfers);
 	transfer->owner = transfers;
-	return OK;
+	if (bad == 0 &&
+	    curl_multi_add_handle(transfers->multi, transfer->easy) == CURLM_OK)
+		return OK;
+	transfer->owner = NULL;
+	return ERR_MEMORY;
 }
 
 void

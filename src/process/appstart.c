@@ -54,11 +54,12 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	const struct config *config = app->config;
 	enum err err;
 
-	err = journal_start(config, slot, &app->journal);
+	err = journal_start(config, slot, &board->spool, &app->journal);
 	if (err != OK)
 		return err;
 	app->rules = rules_new();
-	if (app->rules == NULL)
+	app->auth.verified = verified_new(&app->auth.keys);
+	if (app->rules == NULL || app->auth.verified == NULL)
 		return ERR_MEMORY;
 	err = catalog_start(config, &app->catalog);
 	if (err != OK)
@@ -95,7 +96,9 @@ app_start(const struct config *config, struct scoreboard *board, int slot,
 	app->slot = slot;
 	app->scoreboard = board;
 	app->started_us = board->started_us;
-	err = start_parts(app, board, slot);
+	err = uuid_make(&app->life);
+	if (err == OK)
+		err = start_parts(app, board, slot);
 	if (err != OK) {
 		log_error("cannot start: %s", err_name(err));
 		app_stop(app, 0);
@@ -115,6 +118,7 @@ app_stop(struct app *app, int64_t deadline_us)
 	journal_stop(app->journal);
 	pool_stop(app->idempotency); /* all of them end requests */
 	auth_cache_stop(app->auth.cache);
+	verified_free(app->auth.verified);
 	catalog_stop(app->catalog);
 	rules_free(app->rules);
 	memset(app, 0, sizeof(*app));

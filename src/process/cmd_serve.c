@@ -15,6 +15,7 @@
 #include "db/migrate.h"
 #include "http/cgi.h"
 #include "process/appstart.h"
+#include "process/settings.h"
 #include "process/supervisor.h"
 
 #define TEXT_MAX  ((size_t)256 * 1024)
@@ -64,7 +65,7 @@ cmd_serve(const struct config *config, int argc, char **argv)
 		return 1;
 	/* the supervisor replaces its settings at SIGHUP: it has its own */
 	buf_init(&problems, TEXT_MAX);
-	err = config_load(config->path, &problems, &own);
+	err = settings_load(config->path, &problems, &own);
 	buf_fini(&problems);
 	return err == OK ? supervisor_run(own) : 1;
 }
@@ -180,7 +181,7 @@ cgi_main(char **envp)
 
 	log_setup(LOG_WARN, "cgi");
 	buf_init(&problems, TEXT_MAX);
-	if (config_load(NULL, &problems, &config) == OK)
+	if (settings_load(NULL, &problems, &config) == OK)
 		code = answer_one(config, (const char *const *)envp);
 	else
 		log_error("%s", buf_str(&problems));

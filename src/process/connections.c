@@ -19,6 +19,8 @@
 #include "http/fcgi.h"
 #include "process/listener.h"
 
+#define LOOK_AT_ONCE 256 /* sockets */
+
 enum link_state {
 	LINK_IDLE, /* armed in epoll */
 	LINK_BUSY, /* a thread, the relay or the journal has its request */
@@ -290,6 +292,42 @@ connections_free(struct connections *set)
 	}
 	pthread_mutex_destroy(&set->lock);
 	free(set);
+}
+
+static size_t
+count_readable(struct pollfd *fds, size_t len)
+{
+	size_t count = 0;
+
+	if (len == 0 || poll(fds, len, 0) <= 0)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		count += fds[i].revents != 0;
+	return count;
+}
+
+size_t
+connections_waiting(struct connections *set, size_t enough)
+{
+	struct pollfd fds[LOOK_AT_ONCE];
+	size_t len = 0, count = 0;
+
+	pthread_mutex_lock(&set->lock);
+	for (const struct link *link = set->links;
+	     link != NULL && count < enough; link = link->next) {
+		if (link->state != LINK_IDLE)
+			continue;
+		fds[len++] = (struct pollfd){ .fd = fcgi_conn_fd(link->conn),
+			.events = POLLIN };
+		if (len < LOOK_AT_ONCE)
+			continue;
+		count += count_readable(fds, len);
+		len = 0;
+	}
+	if (count < enough)
+		count += count_readable(fds, len);
+	pthread_mutex_unlock(&set->lock);
+	return count < enough ? count : enough;
 }
 
 size_t

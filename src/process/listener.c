@@ -11,15 +11,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 /* nginx connects in bursts; the kernel caps it at net.core.somaxconn. */
-#define BACKLOG     4096
-#define SOCKET_MODE 0660
-#define TEMP_SUFFIX ".new"
+#define BACKLOG        4096
+#define SOCKET_MODE    0660
+#define TEMP_SUFFIX    ".new"
+#define SERVED_WAIT_US 2000000
+#define SERVED_POLL_MS 10
 
 static enum err
 address_of(const char *path, const char *suffix, struct sockaddr_un *out)
@@ -48,6 +52,21 @@ somebody_answers(const struct sockaddr_un *address)
 		       sizeof(*address)) == 0;
 	(void)close(fd); /* only a probe */
 	return answered;
+}
+
+/* Workers of a supervisor that was killed leave the socket within moments. */
+static bool
+is_served(const struct sockaddr_un *address)
+{
+	const struct timespec pause = { .tv_nsec = SERVED_POLL_MS * 1000000L };
+	int64_t until_us = clock_mono_us() + SERVED_WAIT_US;
+
+	while (somebody_answers(address)) {
+		if (clock_mono_us() >= until_us)
+			return true;
+		(void)nanosleep(&pause, NULL); /* a shorter one is fine */
+	}
+	return false;
 }
 
 static enum err
@@ -103,7 +122,7 @@ listener_open(const char *path, const char *group, int *fd)
 		    path, sizeof(temp.sun_path) - sizeof(TEMP_SUFFIX));
 		return ERR_INPUT;
 	}
-	if (somebody_answers(&final)) {
+	if (is_served(&final)) {
 		log_error("SOCKET: another process serves %s", path);
 		return ERR_CONFLICT;
 	}

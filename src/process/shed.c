@@ -3,8 +3,6 @@
  */
 #include "process/shed.h"
 
-#include "base/clock.h"
-
 void
 shed_wait(struct shed *shed)
 {
@@ -15,6 +13,13 @@ void
 shed_work(struct shed *shed)
 {
 	atomic_fetch_sub_explicit(&shed->idle, 1, memory_order_relaxed);
+}
+
+static void
+begin(struct shed *shed, int64_t since_us)
+{
+	atomic_store(&shed->overloaded, false);
+	atomic_store(&shed->standing_us, since_us);
 }
 
 /*
@@ -34,26 +39,47 @@ has_waited(struct shed *shed, int64_t age_us)
 	if (atomic_load_explicit(&shed->standing_us, memory_order_relaxed) == 0)
 		return false;
 	if (atomic_fetch_add(&shed->fresh, 1) + 1 >= SHED_FRESH_RUN)
-		atomic_store(&shed->standing_us, 0);
+		begin(shed, 0);
 	return false;
 }
 
-bool
-shed_refuses(struct shed *shed, const struct http_request *req)
+static bool
+stands(struct shed *shed, int64_t now_us)
 {
-	int64_t age_us = clock_wall_us() - req->arrived_us;
-	int64_t now_us, since_us, last_us;
+	int64_t since_us = atomic_load(&shed->standing_us);
+	int64_t last_us = atomic_exchange(&shed->last_us, now_us);
 
-	if (shed->timeout_us == 0 || req->arrived_us == 0 ||
-	    !has_waited(shed, age_us))
+	if (since_us != 0 && now_us - last_us <= SHED_STANDING_US)
+		return now_us - since_us > SHED_STANDING_US;
+	begin(shed, now_us);
+	return false;
+}
+
+/* While it stands, what was too long stays so: it is short because of those
+ * that are refused. */
+static bool
+is_too_long(struct shed *shed, int64_t now_us)
+{
+	long long counted_us = atomic_load(&shed->counted_us);
+
+	if (atomic_load(&shed->overloaded))
+		return true;
+	if (now_us - counted_us < SHED_COUNT_US ||
+	    !atomic_compare_exchange_strong(&shed->counted_us, &counted_us,
+		now_us) ||
+	    shed->waiting(shed->arg, shed->queue_max + 1) <= shed->queue_max)
 		return false;
-	now_us = clock_mono_us();
-	since_us = atomic_load(&shed->standing_us);
-	last_us = atomic_exchange(&shed->last_us, now_us);
-	if (since_us == 0 || now_us - last_us > SHED_STANDING_US) {
-		atomic_store(&shed->standing_us, now_us);
+	atomic_store(&shed->overloaded, true);
+	return true;
+}
+
+bool
+shed_refuses(struct shed *shed, int64_t now_us, int64_t age_us)
+{
+	if (shed->timeout_us == 0 || !has_waited(shed, age_us))
 		return false;
-	}
-	return now_us - since_us > SHED_STANDING_US &&
-	       age_us > shed->timeout_us;
+	if (age_us > SHED_CEILING_US)
+		return true;
+	return stands(shed, now_us) && age_us > shed->timeout_us &&
+	       is_too_long(shed, now_us);
 }

@@ -22,25 +22,28 @@
 #include "base/log.h"
 #include "journal/spool.h"
 #include "process/listener.h"
+#include "process/orphans.h"
+#include "process/restarts.h"
+#include "process/settings.h"
 #include "process/sweep.h"
 #include "process/worker.h"
 
-#define TICK_MS      100
-#define PROBLEMS_MAX ((size_t)64 * 1024)
-#define HANG_US      30000000 /* a heartbeat this old: the worker hangs */
-/* Deaths that are answered by a start at once: so many at a time, and so many
- * a second for long.  More is a crash loop, and starts wait. */
-#define RESTARTS_BURST      40
-#define RESTARTS_PER_SECOND 8
-#define BACKOFF_MIN_US      100000
-#define BACKOFF_MAX_US      5000000
-#define READY_WAIT_US       10000000 /* for new workers, in a reload */
-#define KILL_GRACE_US       5000000 /* after the drain deadline, before SIGKILL */
+#define TICK_MS       100
+#define MEMORY_DIR    "/dev/shm"
+#define HOME_MAX      4096
+#define LOCK_WAIT_US  2000000 /* for what a killed supervisor leaves */
+#define LOCK_POLL_MS  10
+#define PROBLEMS_MAX  ((size_t)64 * 1024)
+#define HANG_US       30000000 /* a heartbeat this old: the worker hangs */
+#define RETRY_US      100000   /* after a fork that failed */
+#define READY_WAIT_US 10000000 /* for new workers, in a reload */
+#define KILL_GRACE_US 5000000  /* after the drain deadline, before SIGKILL */
 
 /* A worker process; index is its slot in the scoreboard. */
 struct child {
 	pid_t pid; /* 0: none */
 	int generation;
+	bool of_reload; /* started while others serve */
 	int64_t started_us;
 	int64_t kill_at_us; /* 0: not asked to end */
 };
@@ -53,15 +56,16 @@ struct supervisor {
 	/* path of listen_fd, whatever a reload says; listener_open() has seen
 	 * that it fits */
 	char socket[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	pid_t pid; /* of this process */
 	int listen_fd;
-	int lock_fd; /* of SPOOL_DIR; the workers have it too */
+	int lock_fd;     /* of SPOOL_DIR */
+	struct buf home; /* of the calls in hand */
 	int handover[2];
 	int generation;
 	bool stopping;
-	int64_t reload_at_us;   /* when the running reload began; 0: none */
-	int64_t restarts_us;    /* credit for restarts at once, see back_off */
-	int64_t restarts_at_us; /* when it was last counted */
-	int64_t backoff_us;
+	int64_t reload_at_us; /* when the running reload began; 0: none */
+	bool reload_failed;   /* it is to be undone */
+	struct restarts restarts;
 	int64_t spawn_after_us; /* not before this time */
 	int exit_code;
 };
@@ -85,6 +89,8 @@ run_child(struct supervisor *sup, int slot)
 		.board = sup->board,
 		.slot = slot,
 		.listen_fd = sup->listen_fd,
+		.others_serve = sup->reload_at_us != 0,
+		.supervisor = sup->pid,
 		.handover = { sup->handover[0], sup->handover[1] } };
 	struct buf role;
 	int code;
@@ -93,6 +99,7 @@ run_child(struct supervisor *sup, int slot)
 	buf_addf(&role, "worker %d", slot);
 	log_setup((enum log_level)sup->config->log_level, buf_str(&role));
 	buf_fini(&role);
+	(void)close(sup->lock_fd); /* it ends with the supervisor */
 	code = worker_run(&seat);
 	return code;
 }
@@ -118,6 +125,7 @@ spawn(struct supervisor *sup)
 	atomic_store(&sup->board->rows[slot].pid, pid);
 	sup->children[slot] = (struct child){ .pid = pid,
 		.generation = sup->generation,
+		.of_reload = sup->reload_at_us != 0,
 		.started_us = clock_mono_us() };
 	return OK;
 }
@@ -150,40 +158,24 @@ fill_up(struct supervisor *sup)
 		return;
 	for (; missing > 0; missing--) {
 		if (spawn(sup) != OK) {
-			sup->spawn_after_us = clock_mono_us() + BACKOFF_MIN_US;
+			sup->spawn_after_us = clock_mono_us() + RETRY_US;
 			return;
 		}
 	}
 }
 
-/* A token bucket in units of time: a restart costs cost_us, credit grows with
- * the clock up to RESTARTS_BURST restarts.  Once it was empty, half of it has
- * to be there again before restarts are immediate. */
 static void
 back_off(struct supervisor *sup, bool could_not_start)
 {
-	const int64_t cost_us = 1000000 / RESTARTS_PER_SECOND;
 	int64_t now = clock_mono_us();
+	int64_t pause_us =
+	    restarts_pause_us(&sup->restarts, now, could_not_start);
 
-	sup->restarts_us += now - sup->restarts_at_us;
-	sup->restarts_at_us = now;
-	if (sup->restarts_us > RESTARTS_BURST * cost_us)
-		sup->restarts_us = RESTARTS_BURST * cost_us;
-	if (sup->backoff_us > 0 &&
-	    sup->restarts_us >= RESTARTS_BURST / 2 * cost_us)
-		sup->backoff_us = 0;
-	if (sup->backoff_us == 0 && sup->restarts_us >= cost_us &&
-	    !could_not_start) {
-		sup->restarts_us -= cost_us;
+	if (pause_us == 0)
 		return;
-	}
-	sup->backoff_us =
-	    sup->backoff_us == 0 ? BACKOFF_MIN_US : sup->backoff_us * 2;
-	if (sup->backoff_us > BACKOFF_MAX_US)
-		sup->backoff_us = BACKOFF_MAX_US;
-	sup->spawn_after_us = now + sup->backoff_us;
+	sup->spawn_after_us = now + pause_us;
 	log_warn("crash loop: the next worker starts in %lld ms",
-	    (long long)(sup->backoff_us / 1000));
+	    (long long)(pause_us / 1000));
 }
 
 static void
@@ -212,6 +204,10 @@ bury(struct supervisor *sup, int slot, int status)
 	log_death(child.pid, status);
 	atomic_fetch_add(&sup->board->restarts, 1);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_SCHEMA) {
+		if (child.of_reload) {
+			sup->reload_failed = sup->reload_at_us != 0;
+			return;
+		}
 		sup->exit_code = 1;
 		sup->stopping = true;
 		return;
@@ -299,7 +295,7 @@ load_again(const struct supervisor *sup, struct config **out)
 	enum err err;
 
 	buf_init(&problems, PROBLEMS_MAX);
-	err = config_load(sup->config->path, &problems, out);
+	err = settings_load(sup->config->path, &problems, out);
 	name = err == OK ? needs_restart(sup->config, *out) : NULL;
 	if (name != NULL) {
 		buf_addf(&problems, "%s: a change of it needs a restart", name);
@@ -328,7 +324,7 @@ reload_begin(struct supervisor *sup)
 	sup->config_old = sup->config;
 	sup->config = fresh;
 	sup->generation++;
-	sup->backoff_us = 0;
+	restarts_forget(&sup->restarts);
 	sup->spawn_after_us = 0;
 	sup->reload_at_us = clock_mono_us();
 	log_setup((enum log_level)fresh->log_level, "supervisor");
@@ -361,10 +357,12 @@ reload_undo(struct supervisor *sup)
 			child->generation = sup->generation + 1;
 	}
 	sup->generation++;
+	restarts_forget(&sup->restarts);
 	config_free(sup->config);
 	sup->config = sup->config_old;
 	sup->config_old = NULL;
 	sup->reload_at_us = 0;
+	sup->reload_failed = false;
 	sup->spawn_after_us = 0;
 }
 
@@ -378,7 +376,8 @@ reload_continue(struct supervisor *sup)
 			if (sup->children[i].generation != sup->generation)
 				ask_to_end(sup, i, SIGUSR2);
 		}
-	} else if (clock_mono_us() > sup->reload_at_us + READY_WAIT_US) {
+	} else if (sup->reload_failed ||
+		   clock_mono_us() > sup->reload_at_us + READY_WAIT_US) {
 		reload_undo(sup);
 		return;
 	}
@@ -424,6 +423,7 @@ supervise(struct supervisor *sup, const sigset_t *signals)
 		else if (caught == SIGHUP && !sup->stopping)
 			reload_begin(sup);
 		reap(sup);
+		orphans_bury(sup->board, sup->config->spool_dir);
 		fill_up(sup);
 		reload_continue(sup);
 		watchdog(sup);
@@ -459,12 +459,15 @@ raise_descriptor_limit(const struct config *config)
 }
 
 /*
- * The calls in hand of a living minuted are not to be swept by another one.
- * The lock ends with the last process that has the descriptor.
+ * One supervisor a SPOOL_DIR: the slots of another's workers are not to be
+ * swept.  The lock ends with it; one that was killed a moment ago may have a
+ * child that has just been forked.
  */
 static enum err
 lock_spool(struct supervisor *sup)
 {
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000L };
+	int64_t until_us = clock_mono_us() + LOCK_WAIT_US;
 	const char *dir = sup->config->spool_dir;
 
 	sup->lock_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -472,12 +475,51 @@ lock_spool(struct supervisor *sup)
 		log_warn_errno("SPOOL_DIR: cannot open %s", dir);
 		return ERR_SYSTEM;
 	}
-	if (flock(sup->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+	while (flock(sup->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		if (clock_mono_us() < until_us) {
+			(void)nanosleep(&pause, NULL); /* a shorter one too */
+			continue;
+		}
 		log_error("SPOOL_DIR: %s is in use by another minuted: two "
 			  "instances need two SPOOL_DIR",
 		    dir);
 		return ERR_CONFLICT;
 	}
+	return OK;
+}
+
+static struct inflight_place
+place_of(const struct config *config)
+{
+	return (struct inflight_place){ .spool_dir = config->spool_dir,
+		.memory_dir = MEMORY_DIR,
+		.tables = SCOREBOARD_SLOTS,
+		.calls = (size_t)config->streams_max };
+}
+
+static enum err
+open_board(struct supervisor *sup)
+{
+	const struct config *config = sup->config;
+	const struct inflight_place place = place_of(config);
+	int orphans;
+
+	if (inflight_home(&place, &sup->home) != OK) {
+		log_warn_errno("SPOOL_DIR: cannot use %s", config->spool_dir);
+		return ERR_SYSTEM;
+	}
+	sup->board =
+	    scoreboard_map(sup->home.data, (size_t)config->streams_max);
+	if (sup->board == NULL) {
+		log_warn_errno("cannot keep calls in hand under %s",
+		    sup->home.data);
+		return ERR_SYSTEM;
+	}
+	orphans = orphans_find(sup->board, config->spool_dir);
+	if (orphans > 0)
+		log_info("%d workers of a supervisor that was killed end what "
+			 "they have",
+		    orphans);
 	return OK;
 }
 
@@ -502,14 +544,7 @@ open_all(struct supervisor *sup)
 		log_warn_errno("socketpair");
 		return ERR_SYSTEM;
 	}
-	sup->board =
-	    scoreboard_map(config->spool_dir, (size_t)config->streams_max);
-	if (sup->board == NULL) {
-		log_warn_errno("SPOOL_DIR: cannot keep calls in hand under %s",
-		    config->spool_dir);
-		return ERR_SYSTEM;
-	}
-	return OK;
+	return open_board(sup);
 }
 
 static void
@@ -520,6 +555,7 @@ close_all(struct supervisor *sup)
 	if (sup->lock_fd >= 0)
 		(void)close(sup->lock_fd); /* only read */
 	scoreboard_unmap(sup->board);
+	buf_fini(&sup->home);
 	config_free(sup->config_old);
 	config_free(sup->config);
 }
@@ -527,12 +563,15 @@ close_all(struct supervisor *sup)
 int
 supervisor_run(struct config *config)
 {
-	struct supervisor sup = {
-		.config = config, .listen_fd = -1, .lock_fd = -1
-	};
+	struct supervisor sup = { .config = config,
+		.pid = getpid(),
+		.listen_fd = -1,
+		.lock_fd = -1 };
+	struct inflight_place place;
 	sigset_t signals;
 
 	log_setup((enum log_level)config->log_level, "supervisor");
+	buf_init(&sup.home, HOME_MAX);
 	raise_descriptor_limit(config);
 	if (open_all(&sup) != OK) {
 		close_all(&sup);
@@ -543,6 +582,8 @@ supervisor_run(struct config *config)
 	fill_up(&sup);
 	supervise(&sup, &signals);
 	(void)unlink(sup.socket); /* nobody serves it any more */
+	place = place_of(sup.config);
+	inflight_leave_home(&place, sup.home.data);
 	log_info("minuted has ended");
 	close_all(&sup);
 	return sup.exit_code;

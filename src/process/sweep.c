@@ -94,14 +94,31 @@ write_end(void *arg, const struct call_row *row)
 	record_free(record);
 }
 
+/* Only what was not answered: nobody can answer it now. */
 static void
-sweep_slot(struct scoreboard *board, int slot, int own_slot,
-    struct journal *journal)
+release_keys(const struct sweeper *sweeper, const struct uuid *life)
 {
-	struct sweep sweep = { .journal = journal,
-		.own = &board->rows[own_slot],
+	struct db *db = db_new(sweeper->database);
+	char text[UUID_TEXT_SIZE];
+	const char *args[] = { text };
+
+	uuid_text(life, text);
+	if (db == NULL ||
+	    db_query(db, DB_IDEMPOTENCY_RELEASE, args, NULL) != OK)
+		log_warn("Idempotency-Keys of a dead worker stay taken until "
+			 "they are too old");
+	db_free(db);
+}
+
+static void
+sweep_slot(const struct sweeper *sweeper, int slot)
+{
+	struct scoreboard *board = sweeper->board;
+	struct sweep sweep = { .journal = sweeper->journal,
+		.own = &board->rows[sweeper->own_slot],
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.settled = PTHREAD_COND_INITIALIZER };
+	struct uuid life;
 
 	inflight_each(board->inflight[slot], write_end, &sweep);
 	wait_until_settled(&sweep);
@@ -112,6 +129,8 @@ sweep_slot(struct scoreboard *board, int slot, int own_slot,
 		atomic_store(&board->rows[slot].state, WORKER_DEAD);
 		return;
 	}
+	if (inflight_life(board->inflight[slot], &life))
+		release_keys(sweeper, &life);
 	inflight_clear(board->inflight[slot]);
 	if (sweep.count > 0)
 		log_info("%zu calls of a dead worker are marked interrupted",
@@ -128,27 +147,28 @@ static bool
 claim(struct scoreboard_row *row)
 {
 	int nobody = 0;
+	int dead = WORKER_DEAD;
 
 	if (atomic_load(&row->state) != WORKER_DEAD ||
 	    !atomic_compare_exchange_strong(&row->swept_by, &nobody,
 		(int)getpid()))
 		return false;
-	if (atomic_load(&row->state) == WORKER_DEAD) {
-		atomic_store(&row->state, WORKER_SWEEPING);
+	if (atomic_compare_exchange_strong(&row->state, &dead, WORKER_SWEEPING))
 		return true;
-	}
 	atomic_store(&row->swept_by, 0); /* somebody has just done it */
 	return false;
 }
 
 void
-sweep_dead(struct scoreboard *board, int own_slot, struct journal *journal)
+sweep_dead(const struct sweeper *sweeper)
 {
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
-		if (!claim(&board->rows[slot]))
+		struct scoreboard_row *row = &sweeper->board->rows[slot];
+
+		if (!claim(row))
 			continue;
-		sweep_slot(board, slot, own_slot, journal);
-		atomic_store(&board->rows[slot].swept_by, 0);
+		sweep_slot(sweeper, slot);
+		atomic_store(&row->swept_by, 0);
 		return;
 	}
 }

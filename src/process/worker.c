@@ -4,6 +4,7 @@
 #include "process/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,19 +22,23 @@
 #include "api/dispatch.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/crowd.h"
 #include "db/migrate.h"
 #include "http/fcgi.h"
 #include "http/problem.h"
 #include "process/appstart.h"
+#include "process/balance.h"
 #include "process/connections.h"
 #include "process/listener.h"
+#include "process/pulse.h"
 #include "process/shed.h"
 #include "process/sweep.h"
 
 #define REQUEST_STACK (512 * 1024)
-#define TICK_MS       200 /* heartbeat, sweep, schema check */
-#define PAUSE_MS      5   /* before the socket is looked at again */
-#define BALANCE_SLACK 8   /* connections above the least loaded worker */
+#define TICK_MS       200     /* heartbeat, sweep, schema check */
+#define PAUSE_MS      5       /* before the socket is looked at again */
+#define STALL_US      5000000 /* a thread that works longer is looked at */
+#define TASKS         "/proc/self/task"
 #define DRAIN_POLL_MS 5
 #define ACCEPT_MAX    16
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
@@ -44,12 +49,15 @@ struct worker {
 	struct app app;
 	struct connections *connections;
 	struct shed shed;
+	struct crowd crowd; /* threads that wait for PostgreSQL */
 	size_t body_max;
 	int epoll_fd;
 	int stop_fd;  /* eventfd: readable for good once threads must end */
 	int pause_fd; /* timerfd: when to listen again */
 	pthread_t *threads;
+	struct pulse *pulses; /* of the threads */
 	size_t thread_count;
+	atomic_size_t pulses_taken;
 	pthread_mutex_t listen_lock; /* guards listening and draining */
 	bool listening;              /* the socket is in the epoll */
 	bool draining;
@@ -105,7 +113,7 @@ has_its_share(const struct worker *worker)
 	int open = (int)connections_open(worker->connections);
 	int least = scoreboard_least(worker->seat->board);
 
-	return open >= least + BALANCE_SLACK + least / 8 || is_full(worker);
+	return balance_has_share(open, least) || is_full(worker);
 }
 
 /*
@@ -177,8 +185,9 @@ accept_connections(struct worker *worker)
 		}
 		errno = EAGAIN;
 	}
-	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
-		return; /* another thread was faster, or nginx gave up */
+	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR ||
+	    errno == EINVAL)
+		return; /* another was faster, nginx gave up, or we drain */
 	log_warn_errno("accept");
 	pause_listening(worker); /* out of descriptors: others may free some */
 }
@@ -196,6 +205,33 @@ take_handed_over(struct worker *worker)
 	return true;
 }
 
+/* The socket has its turn only when every connection that is ready had one:
+ * with a queue, new ones would wait for that before they wait in it. */
+static void
+accept_beside(struct worker *worker)
+{
+	bool listening;
+
+	pthread_mutex_lock(&worker->listen_lock);
+	listening = worker->listening;
+	pthread_mutex_unlock(&worker->listen_lock);
+	if (listening && !has_its_share(worker))
+		accept_connections(worker);
+}
+
+/* Without a time, nobody knows how long it has waited. */
+static bool
+has_no_time(struct worker *worker, const struct http_request *req)
+{
+	int64_t age_us = clock_wall_us() - req->arrived_us;
+
+	if (req->arrived_us == 0)
+		return false;
+	if (age_us >= SHED_FRESH_US)
+		accept_beside(worker);
+	return shed_refuses(&worker->shed, clock_mono_us(), age_us);
+}
+
 static void
 serve(struct worker *worker, struct db *db, struct link *link)
 {
@@ -209,7 +245,7 @@ serve(struct worker *worker, struct db *db, struct link *link)
 	}
 	req->app = &worker->app;
 	req->db = db;
-	if (shed_refuses(&worker->shed, req))
+	if (has_no_time(worker, req))
 		(void)problem_reply(req, ERR_BUSY, "too many requests wait");
 	else if (dispatch(req) == PARKED)
 		return;      /* the relay, the journal or a pool answers it */
@@ -217,7 +253,7 @@ serve(struct worker *worker, struct db *db, struct link *link)
 }
 
 static void
-request_loop(struct worker *worker, struct db *db)
+request_loop(struct worker *worker, struct db *db, struct pulse *pulse)
 {
 	struct epoll_event event;
 
@@ -225,12 +261,14 @@ request_loop(struct worker *worker, struct db *db)
 		int count;
 
 		shed_wait(&worker->shed);
+		pulse_wait(pulse);
 		count = epoll_wait(worker->epoll_fd, &event, 1, -1);
+		pulse_work(pulse, clock_mono_us());
 		shed_work(&worker->shed);
 		if (count != 1)
 			continue; /* EINTR */
 		if (event.data.ptr == &worker->stop_fd)
-			return;
+			break;
 		if (event.data.ptr == &worker->listening)
 			accept_connections(worker);
 		else if (event.data.ptr == &worker->seat)
@@ -240,6 +278,7 @@ request_loop(struct worker *worker, struct db *db)
 		else
 			serve(worker, db, event.data.ptr);
 	}
+	pulse_wait(pulse);
 }
 
 static void *
@@ -247,14 +286,17 @@ request_thread(void *arg)
 {
 	struct worker *worker = arg;
 	const struct config *config = worker->seat->config;
+	struct pulse *pulse =
+	    &worker->pulses[atomic_fetch_add(&worker->pulses_taken, 1)];
 	struct db *db =
 	    db_new(&(struct db_options){ .url = config->database_url,
 		.application = "minuted worker",
 		.statement_ms = config->statement_ms,
-		.lock_ms = config->lock_ms });
+		.lock_ms = config->lock_ms,
+		.crowd = &worker->crowd });
 
 	if (db != NULL)
-		request_loop(worker, db);
+		request_loop(worker, db, pulse);
 	db_free(db);
 	return NULL;
 }
@@ -265,8 +307,10 @@ start_threads(struct worker *worker)
 	size_t count = (size_t)worker->seat->config->threads;
 	pthread_attr_t attr;
 
+	crowd_init(&worker->crowd, (int)count);
 	worker->threads = calloc(count, sizeof(*worker->threads));
-	if (worker->threads == NULL)
+	worker->pulses = calloc(count, sizeof(*worker->pulses));
+	if (worker->threads == NULL || worker->pulses == NULL)
 		return ERR_MEMORY;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, REQUEST_STACK);
@@ -290,7 +334,9 @@ stop_threads(struct worker *worker)
 	for (size_t i = 0; i < worker->thread_count; i++)
 		pthread_join(worker->threads[i], NULL);
 	free(worker->threads);
+	free(worker->pulses);
 	worker->threads = NULL;
+	worker->pulses = NULL;
 }
 
 /* Once PostgreSQL can be reached: does its schema fit this program? */
@@ -307,6 +353,29 @@ check_schema(struct worker *worker, struct db *db)
 	}
 	log_error("%s", migrate_state_text(state));
 	worker->exit_code = WORKER_EXIT_SCHEMA;
+}
+
+static struct db_options
+check_options(const struct worker *worker)
+{
+	const struct config *config = worker->seat->config;
+
+	return (struct db_options){ .url = config->database_url,
+		.application = "minuted check",
+		.statement_ms = config->statement_ms,
+		.lock_ms = config->lock_ms };
+}
+
+/* False: it does not, as far as PostgreSQL can be asked. */
+static bool
+schema_may_fit(struct worker *worker)
+{
+	const struct db_options options = check_options(worker);
+	struct db *db = db_new(&options);
+
+	check_schema(worker, db);
+	db_free(db);
+	return worker->exit_code == 0;
 }
 
 static void
@@ -337,15 +406,37 @@ publish(struct worker *worker)
 	count_connections(worker);
 }
 
+/* Says to the supervisor that this worker gets on, as far as it does. */
 static void
-tick(struct worker *worker, struct db *db)
+beat(struct worker *worker)
 {
-	atomic_store(&worker->row->heartbeat_us,
-	    (unsigned long long)clock_mono_us());
+	const struct config *config = worker->seat->config;
+	const struct pulse_worker all = {
+		.relay_since_us = relay_busy_since_us(worker->app.relay),
+		.threads = worker->pulses,
+		.count = worker->thread_count,
+		.patience_us = (config->statement_ms + config->lock_ms) * 1000
+	};
+	int64_t now_us = clock_mono_us();
+	int64_t last_us = pulse_last_us(&all, now_us);
+
+	if (now_us - last_us > STALL_US && pulse_waits_for_disk(TASKS))
+		last_us = now_us;
+	atomic_store(&worker->row->heartbeat_us, (unsigned long long)last_us);
+}
+
+/* db: a connection for the schema's check, or NULL when that is done. */
+static void
+tick(struct worker *worker, const struct db_options *options, struct db *db)
+{
+	beat(worker);
+	journal_watch(worker->app.journal);
 	publish(worker);
 	check_schema(worker, db);
-	sweep_dead(worker->seat->board, worker->seat->slot,
-	    worker->app.journal);
+	sweep_dead(&(struct sweeper){ .board = worker->seat->board,
+	    .own_slot = worker->seat->slot,
+	    .journal = worker->app.journal,
+	    .database = options });
 }
 
 /* Runs until a signal asks to end; returns it, 0 when the schema is wrong. */
@@ -353,16 +444,12 @@ static int
 supervise_self(struct worker *worker, const sigset_t *signals)
 {
 	const struct timespec tick_time = { .tv_nsec = TICK_MS * 1000000L };
-	const struct config *config = worker->seat->config;
-	struct db *db =
-	    db_new(&(struct db_options){ .url = config->database_url,
-		.application = "minuted check",
-		.statement_ms = config->statement_ms,
-		.lock_ms = config->lock_ms });
+	const struct db_options options = check_options(worker);
+	struct db *db = db_new(&options);
 	int caught;
 
 	do {
-		tick(worker, worker->schema_ok ? NULL : db);
+		tick(worker, &options, worker->schema_ok ? NULL : db);
 		if (worker->schema_ok && db != NULL) {
 			db_free(db); /* a connection less while idle */
 			db = NULL;
@@ -372,6 +459,22 @@ supervise_self(struct worker *worker, const sigset_t *signals)
 		 caught != SIGUSR2);
 	db_free(db);
 	return worker->exit_code == 0 ? caught : 0;
+}
+
+/*
+ * Whoever connects is not to wait for a process that accepts no more: once
+ * all have left the socket, the next supervisor finds it free.  Another thread
+ * may be about to use the descriptor, so something else takes its place.
+ */
+static void
+leave_socket(const struct worker *worker)
+{
+	int deaf = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (deaf < 0)
+		return;
+	(void)dup3(deaf, worker->seat->listen_fd, O_CLOEXEC);
+	(void)close(deaf); /* the copy is what counts */
 }
 
 static void
@@ -388,6 +491,7 @@ stop_listening(struct worker *worker)
 		continue;
 	for (int i = 0; i < WAITING_MAX && take_handed_over(worker); i++)
 		continue;
+	leave_socket(worker);
 	atomic_store(&worker->row->state, WORKER_DRAINING);
 }
 
@@ -413,8 +517,8 @@ drain(struct worker *worker, bool hand_over)
 	do {
 		sleep_ms(DRAIN_POLL_MS);
 		relay_stats(worker->app.relay, &relay);
-		atomic_store(&worker->row->heartbeat_us,
-		    (unsigned long long)clock_mono_us());
+		journal_watch(worker->app.journal);
+		beat(worker);
 		/* the idle ones too: each is handed over or closed */
 	} while ((connections_open(worker->connections) > 0 ||
 		     relay.open > 0) &&
@@ -440,6 +544,12 @@ open_descriptors(struct worker *worker)
 	return worker->connections == NULL ? ERR_MEMORY : OK;
 }
 
+static size_t
+count_waiting(void *connections, size_t enough)
+{
+	return connections_waiting(connections, enough);
+}
+
 static enum err
 start(struct worker *worker)
 {
@@ -456,9 +566,15 @@ start(struct worker *worker)
 		return err;
 	worker->body_max = dispatch_body_max(seat->config);
 	worker->shed.timeout_us = seat->config->queue_ms * 1000;
+	worker->shed.queue_max = (size_t)seat->config->queue_max;
+	worker->shed.waiting = count_waiting;
+	worker->shed.arg = worker->connections;
+	if (seat->others_serve && !schema_may_fit(worker))
+		return ERR_CONFLICT;
 	watch(worker, worker->stop_fd, EPOLLIN);
 	watch(worker, worker->pause_fd, EPOLLIN | EPOLLET);
 	watch(worker, seat->handover[1], EPOLLIN | EPOLLEXCLUSIVE);
+	inflight_begin(seat->board->inflight[seat->slot], &worker->app.life);
 	resume_listening(worker);
 	err = start_threads(worker);
 	if (err == OK)
@@ -494,10 +610,15 @@ worker_run(const struct worker_seat *seat)
 	/* the supervisor's death is our SIGTERM: nobody else would restart us
 	 * on a new configuration, or write the end of our calls */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != seat->supervisor)
+		return WORKER_EXIT_OK;   /* it died before that */
 	(void)prctl(PR_SET_DUMPABLE, 0); /* no secret in a core file */
 	if (start(&worker) != OK) {
 		log_error("the worker cannot start");
-		return WORKER_EXIT_START;
+		free(worker.threads);
+		free(worker.pulses);
+		return worker.exit_code != 0 ? worker.exit_code
+					     : WORKER_EXIT_START;
 	}
 	caught = supervise_self(&worker, &signals);
 	if (worker.exit_code == 0)
@@ -505,5 +626,7 @@ worker_run(const struct worker_seat *seat)
 	stop_threads(&worker);
 	app_stop(&worker.app, 0);
 	connections_free(worker.connections);
+	if (inflight_count(seat->board->inflight[seat->slot]) == 0)
+		inflight_end(seat->board->inflight[seat->slot]);
 	return worker.exit_code;
 }

@@ -162,18 +162,45 @@ def test_other_users_keys_are_not_there(instance, user):
     assert user.get(path).json()["name"] == "a key"
 
 
+def walk(user, meanwhile=lambda: None):
+    """The ids on all pages, page by page."""
+    pages, path = [], "/api/apikeys?limit=2"
+    while path:
+        got = user.get(path)
+        pages.append([key["id"] for key in got.json()])
+        link = re.search(r"<([^>]*)>; rel=\"next\"", got.headers["Link"] or "")
+        path = link and re.sub(r"^https?://[^/]+", "", link.group(1))
+        meanwhile()
+    return pages
+
+
 def test_the_list_has_pages(instance):
     user = instance.user()
     ids = [make(instance, user, name=f"k{i}")["id"] for i in range(5)]
     assert [key["id"] for key in user.get("/api/apikeys").json()] == ids[::-1]
-    seen, path = [], "/api/apikeys?limit=2"
-    while path:
-        got = user.get(path)
-        seen += [key["id"] for key in got.json()]
-        link = re.search(r"<([^>]*)>; rel=\"next\"", got.headers["Link"] or "")
-        path = re.sub(r"^https?://[^/]+", "", link.group(1)) if link else None
-    assert seen == ids[::-1]
+    assert walk(user) == [ids[:2:-1], ids[2:0:-1], ids[:1]]
     assert fields(user.get("/api/apikeys?limit=0&cursor=!")) == {"limit", "cursor"}
+
+
+def test_the_last_page_is_full_or_the_list_empty(instance):
+    user = instance.user()
+    assert walk(user) == [[]]
+    ids = [make(instance, user)["id"] for _ in range(4)]
+    assert walk(user) == [ids[:1:-1], ids[1::-1]]
+
+
+def test_no_gap_and_no_duplicate_while_keys_are_made(instance):
+    user = instance.user()
+    ids = [make(instance, user)["id"] for _ in range(5)]
+    assert sum(walk(user, lambda: make(instance, user)), []) == ids[::-1]
+
+
+def test_no_gap_when_the_key_that_a_page_ended_with_goes(instance):
+    user = instance.user()
+    ids = [make(instance, user)["id"] for _ in range(6)]
+    gone = iter([ids[4], ids[2], ids[0]])
+    pages = walk(user, lambda: user.delete("/api/apikeys/" + next(gone)))
+    assert sum(pages, []) == ids[::-1]
 
 
 def test_the_use_of_a_key_is_noted(instance, user):

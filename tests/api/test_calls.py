@@ -142,6 +142,8 @@ def test_csv_is_safe_to_open(owner):
     assert [row["id"] for row in rows] == owner.ids[::-1]
     assert rows[0]["status"] == "failed" and rows[0]["error"]
     assert all(row["user"] == "'=SUM(A1)" for row in rows)
+    assert {row["stream"] for row in rows} == {"false"}
+    assert {row["estimated"] for row in rows} <= {"true", "false"}
     assert got.body.count(b"\r\n") == 5
 
 

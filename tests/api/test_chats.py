@@ -118,7 +118,7 @@ def test_a_chat_is_made_read_changed_and_deleted(user, prefix):
 def test_a_chat_has_defaults_and_ignores_what_is_not_writable(user):
     got = user.post("/api/chats", {"title": "x", "id": NOBODY, "userId": NOBODY,
                                    "createdAt": "2001-01-01T00:00:00Z", "isActive": False,
-                                   "unknown": 1, "tags": None, "metadata": None})
+                                   "unknown": 1, "tags": None})
     chat = got.json()["chat"]
     assert chat["source"] == "web" and chat["tags"] == [] and chat["metadata"] == {}
     assert chat["isActive"] is True and chat["id"] != NOBODY and chat["userId"] == user.id
@@ -168,17 +168,37 @@ def test_characters_are_counted_not_bytes(user):
     assert fields_of(user.post("/api/chats", {"title": "\U0001f600" * 101})) == ["title"]
 
 
-@pytest.mark.parametrize("value", [
+METADATA = [
     '{"a": 1.50, "b":12345678901234567890.5, "e":1e3,"deep":[[],{"x":null}]}',
-    '[1.0, "two"]', '"text"', "0.10", "true", '{"z":1,"a":2}',
-])
+    '[1.0, "two"]', '"text"', "0.10", "true", '{"z":1,"a":2}', "null", "false", "0", "-0", '""',
+    "[]", "{}", "1.0", "1e2", "12345678901234567890", '"\\u00e9\\/ \\ud83d\\ude00"',
+]
+
+
+def raw_metadata(text):
+    """The metadata of the chat in an answer, letter by letter."""
+    begin = text.index('"metadata" : ') + len('"metadata" : ')
+    return text[begin:text.index(', "isActive"', begin)]
+
+
+@pytest.mark.parametrize("value", METADATA)
 def test_metadata_of_a_chat_keeps_its_text(user, value):
     body = '{"title":"x","metadata":%s}' % value
     head = {"Content-Type": "application/json"}
     got = user.request("POST", "/api/chats", body=body, headers=head)
     assert got.status == 201, got
-    assert value in got.text
-    assert value in user.get(f"/api/chats/{got.json()['chat']['id']}").text
+    assert raw_metadata(got.text) == value
+    assert raw_metadata(user.get(f"/api/chats/{got.json()['chat']['id']}").text) == value
+
+
+@pytest.mark.parametrize("value", METADATA)
+def test_metadata_of_a_chat_is_changed_to_any_json(user, value):
+    path = f"/api/chats/{make_chat(user, metadata={'old': 1})['id']}"
+    got = user.request("PUT", path, body='{"metadata":%s}' % value,
+                       headers={"Content-Type": "application/json"})
+    assert got.status == 200, got
+    assert raw_metadata(got.text) == raw_metadata(user.get(path).text) == value
+    assert raw_metadata(user.get("/api/chats?limit=1").text) == value
 
 
 def test_bodies_are_checked_before_anything_else(user):
@@ -591,6 +611,23 @@ def test_merged_metadata_keeps_the_text_of_what_stays(user):
     got = user.request("PUT", path, body='{"metadata":{"b":2.00,"d":null}}', headers=head)
     assert got.status == 200, got
     assert '"metadata":{"a":1.50,"b":2.00,"c":[1.0],"d":null}' in got.text
+
+
+@pytest.mark.parametrize("value", METADATA)
+def test_what_is_in_the_metadata_of_a_message_keeps_its_text(user, value):
+    base = f"/api/{make_chat(user)['id']}/messages"
+    head = {"Content-Type": "application/json"}
+    body = '{"role":"user","content":"x","metadata":{"v":%s}}' % value
+    wanted = '"metadata":{"v":%s},' % value
+    got = user.request("POST", base, body=body, headers=head)
+    assert got.status == 201 and got.text.count(wanted) == 2, got
+    path = f"{base}/{got.json()['data']['id']}"
+    assert wanted in user.get(path).text and wanted in user.get(base).text
+    got = user.request("PUT", path, body='{"metadata":{"v":1}}', headers=head)
+    got = user.request("PUT", path, body='{"metadata":{"v":%s}}' % value, headers=head)
+    assert got.status == 200 and got.text.count(wanted) == 2, got
+    got = user.request("POST", base + "/batch", body='{"messages":[%s]}' % body, headers=head)
+    assert got.status == 201 and wanted in got.text, got
 
 
 def test_merged_metadata_has_a_ceiling(user):

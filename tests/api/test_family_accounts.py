@@ -69,6 +69,16 @@ def test_logger_login_and_refresh_on_every_path(instance):
     assert instance.http.post("/api/token/refresh", {"refresh": "x"}).status == 401
 
 
+@pytest.mark.parametrize("path, names", [
+    ("/auth/login", {"email", "password"}), ("/auth/refresh", {"refreshToken"}),
+    ("/auth/logout", {"refreshToken"}), ("/api/users/login", {"email", "password"}),
+    ("/api/token", {"username", "password"}), ("/api/token/refresh", {"refresh"}),
+])
+def test_what_is_missing_has_the_name_that_the_family_gives_it(instance, path, names):
+    got = instance.http.post(path, {})
+    assert got.status == 400 and {error["field"] for error in got.json()["errors"]} == names
+
+
 def test_logger_profile(instance):
     name = fresh()
     client = logger_user(instance, name)

@@ -201,17 +201,33 @@ def test_logins_and_reads_take_no_keys(instance, user):
     assert got.status == 200 and "Idempotency-Replayed" not in got.headers
 
 
-def test_a_worker_that_dies_frees_its_key_in_time(make_instance, provider):
+def running_keys(instance):
+    sql = "select count(*) from minuted.idempotency_keys where state = 'running'"
+    return int(instance.psql(sql)[0][0])
+
+
+def test_a_worker_that_dies_frees_its_keys(make_instance, provider):
     instance = make_instance()
     user, mark, key = instance.user(), tag(), tag()
     left = stream(user, key, f"chunks=2 delay=30 tag={mark}")
     next(left.events())
+    assert running_keys(instance) == 1
     for pid in instance.workers():
         os.kill(pid, signal.SIGKILL)
     left.close()
+    wait_until(lambda: running_keys(instance) == 0)
     wait_until(instance.healthy)
-    prompt = chat_body(f"chunks=2 delay=30 tag={mark}", stream=True)
-    got = post(user, "/v1/chat/completions", prompt, key)
+    assert chat(user, key, f"tag={mark}").status == 200
+    assert len(provider.seen(mark)) == 2
+
+
+def test_a_key_that_nobody_frees_is_free_when_it_is_old(make_instance, provider):
+    instance = make_instance()
+    user, mark, key = instance.user(), tag(), tag()
+    assert chat(user, key, f"tag={mark}").status == 200
+    instance.psql("update minuted.idempotency_keys set state = 'running', status = null,"
+                  " owner = gen_random_uuid()")
+    got = post(user, "/v1/chat/completions", chat_body(f"tag={mark}"), key)
     assert got.status == 409 and got.json()["error"]["code"] == "idempotency_running"
     assert len(provider.seen(mark)) == 1
     instance.psql("update minuted.idempotency_keys set created_at = created_at"

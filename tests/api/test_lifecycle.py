@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -353,3 +354,67 @@ def test_the_socket_is_for_nginx_only(instance):
         got = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                               "/usr/bin/python3", "-c", code], stderr=subprocess.PIPE, text=True)
         assert "PermissionError" in got.stderr
+
+
+def test_a_reload_onto_a_database_that_does_not_fit_loses_no_request(make_instance):
+    """It is found before a new worker serves, and the old ones stay."""
+    instance = make_instance()
+    workers = set(instance.workers())
+    instance.postgres.database("unfit")
+    good = instance.settings["DATABASE_URL"]
+    with_load = Load(instance, instance.user())
+    try:
+        time.sleep(0.3)
+        instance.settings["DATABASE_URL"] = instance.postgres.url("minuted_worker", "unfit")
+        instance.write_settings()
+        instance.reload()
+        wait_until(lambda: "reload failed" in instance.log())
+        time.sleep(0.3)
+    finally:
+        with_load.stop()
+    assert set(instance.workers()) == workers
+    assert with_load.failed() == []
+    assert check_ledger(instance, with_load).keys() == {"completed"}
+    instance.settings["DATABASE_URL"] = good
+    instance.write_settings()
+    instance.reload()
+    wait_until(lambda: not workers & set(instance.workers()))
+    assert instance.user().chat().status == 200
+
+
+def connections_of_nginx(instance):
+    """By worker.  What was accepted has the path that the socket was bound
+    to."""
+    with open("/proc/net/unix") as file:
+        rows = [line.split() for line in file]
+    inodes = {row[6] for row in rows if row[-1].startswith(f"{instance.dir}/run/")
+              and row[5] == "03"}  # connected
+    counts = []
+    for pid in instance.workers():
+        counts.append(0)
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                link = os.readlink(f"/proc/{pid}/fd/{name}")
+                counts[-1] += link[len("socket:["):-1] in inodes
+    return counts
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_connections_of_nginx_are_spread_over_the_workers(make_instance, workers):
+    """None has more than its share, an eighth and a few."""
+    streams = 240
+    instance = make_instance(env={"WORKERS": workers, "ECHO_PACE": "20s"})
+    user = instance.user()
+    text = json.dumps(chat_body("words that take time", model="echo", stream=True)).encode()
+    request = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+               f"Authorization: Bearer {user.token}\r\nContent-Type: application/json\r\n"
+               f"Content-Length: {len(text)}\r\n\r\n").encode() + text
+    with contextlib.ExitStack() as opened:
+        for n in range(1, streams + 1):
+            sock = opened.enter_context(socket.create_connection(("127.0.0.1", instance.port)))
+            sock.sendall(request)
+            if n % 8 == 0:
+                wait_until(lambda n=n: sum(connections_of_nginx(instance)) >= n, every=0.002)
+        counts = connections_of_nginx(instance)
+    assert streams <= sum(counts) <= streams + 10, counts
+    assert max(counts) <= streams / workers * 9 / 8 + 10, counts

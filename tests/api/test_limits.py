@@ -366,6 +366,26 @@ def test_an_address_has_a_hundred(make_instance):
     assert statuses == [401] * 20 + [429] * 5
 
 
+def test_so_many_accounts_are_made_from_an_address_whatever_the_path(make_instance):
+    instance = make_instance(env={"WORKERS": 4, "REGISTRATIONS_MAX": 6})
+    paths = ["/auth/register", "/api/users/register", "/api/auth/register", "/api/register"]
+
+    def register(i):
+        name = f"many{i}"
+        return instance.http.as_user(None).post(
+            paths[i % 4], {"username": name, "email": f"{name}@example.org",
+                           "password": "a fairly long phrase"},
+            headers={"X-Forwarded-For": f"192.0.2.{i}", "Forwarded": f"for=192.0.2.{i}",
+                     "X-Real-IP": f"192.0.2.{i}"})
+
+    got = many(20, register)
+    assert sorted(g.status for g in got) == [201] * 6 + [429] * 14
+    refused = [g for g in got if g.status == 429]
+    assert {g.json()["code"] for g in refused} == {"too_many_registrations"}
+    assert all(0 < int(g.headers["Retry-After"]) <= 900 for g in refused)
+    assert instance.psql("select count(*) from minuted.users") == [["6"]]
+
+
 @pytest.mark.slow
 def test_five_hundred_logins_do_not_hold_up_the_others(four, user):
     """Each is hashed, or refused at once; other routes go on."""

@@ -162,6 +162,7 @@ def test_the_ceilings_themselves_are_taken(owner):
 @pytest.mark.parametrize("path", LOGS)
 @pytest.mark.parametrize("text", [
     "12345678901234567890123456789", "1.10", "-0.0", "1e2", '"x"', "true", "[]",
+    "null", "false", "0", "-0", '""', "{}",
     '{"b":1, "a" : [1.0,\n2], "é":"\\u00e9"}', '"\\\\ \\t \\" \\/"',
 ])
 def test_metadata_is_kept_as_it_came(owner, path, text):

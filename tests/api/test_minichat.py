@@ -85,6 +85,28 @@ def test_an_answer_is_json_when_accept_names_it(instance, user):
                     record["id"]]]
 
 
+@pytest.mark.parametrize("accept, type", [
+    (None, "text/plain"), ("*/*", "text/plain"), ("text/html", "text/plain"),
+    ("text/event-stream;q=0.1, application/json", "application/json"),
+    ("application/json;q=0.1, text/event-stream;q=0.2", "text/event-stream"),
+    ("application/json, text/event-stream", "application/json"),
+    ("text/event-stream, application/json", "text/event-stream"),
+    ("application/json, text/plain, */*", "application/json"),
+    ("application/json;q=0.5, */*;q=0.8", "text/plain"),
+    ("text/event-stream;q=0, */*;q=0.1", "text/plain"),
+    ("text/plain;q=0, application/*;q=0.5", "application/json"),
+])
+def test_the_form_of_an_answer_is_what_accept_prefers(user, accept, type):
+    got = ask(user, "chunks=1", headers={"Accept": accept})
+    assert got.status == (200 if type == "text/event-stream" else 201), got
+    assert got.headers["Content-Type"].startswith(type)
+
+
+def test_a_stream_that_is_asked_for_is_one_whatever_accept_says(user):
+    got = ask(user, "chunks=1", stream=True, headers=JSON)
+    assert got.status == 200 and got.headers["Content-Type"].startswith("text/event-stream")
+
+
 def test_an_unknown_price_is_null(user):
     assert ask(user, headers=JSON).json()["cost"] is None
 
@@ -375,3 +397,14 @@ def test_a_chat_that_is_deleted_meanwhile_disturbs_nobody(instance, user):
     assert chat_of(instance, user) == []
     assert ask(user).status == 201
     assert len(chat_of(instance, user)) == 2
+
+
+@pytest.mark.parametrize("path", ["/openai/stream?model=fake&question=",
+                                  "/playground/stream?models=fake&prompt="])
+def test_a_request_line_has_16_kib(user, path):
+    room = 16384 - len(f"GET {path} HTTP/1.1\r\n")
+    with user.stream(path + "x" * room, method="GET") as stream:
+        assert stream.status == 200
+        assert len(stream.texts()) > 2
+    got = user.get(path + "x" * (room + 1))
+    assert got.status == 414 and got.json()["code"] == "uri_too_long"

@@ -39,22 +39,50 @@ def request(token, method, path, body=b""):
     return head.encode(), body
 
 
-def overload(port, what, peak, settled=1.5, seconds=4.0):
+async def beside(port, until):
+    """What nginx alone needs meanwhile: the machine's own part, and ours."""
+    head = b"GET /docs/none HTTP/1.0\r\nHost: x\r\n\r\n"
+    took = []
+    while not until.done():
+        took.append((await one(port, head))[1])
+        await asyncio.sleep(0.02)
+    return took
+
+
+def both(port, what, rate, seconds):
+    """at_rate(), and beside()."""
+    async def run():
+        load = asyncio.create_task(at_rate(port, what, rate, seconds))
+        took = await beside(port, load)
+        return load.result(), took
+    return asyncio.run(run())
+
+
+def in_time(late, machine):
+    """99 of 100 refusals within 50 ms; on a machine that does other things,
+    beside what it takes nginx, PostgreSQL, a worker and nginx again to have
+    their turn (little where it does nothing else)."""
+    late, machine = sorted(late), sorted(machine)
+    for share in 0.9, 0.99:
+        most = 0.05 + 4 * machine[int(len(machine) * share)]
+        took = late[int(len(late) * share)]
+        assert took < most, (share, took, most)
+
+
+def overload(port, what, peak, settled=1.5, seconds=5.0):
     """Asserts what the file says, from when the queue has been noticed."""
-    got = asyncio.run(at_rate(port, what, 4 * peak, seconds))
+    got, machine = both(port, what, 4 * peak, seconds)
     got = [g for g in got if g[0] >= settled]
     passed = [g for g in got if g[1] in (200, 201)]
     refused = [g for g in got if g[1] == 503]
     assert len(passed) + len(refused) == len(got), {g[1] for g in got}
     assert len(passed) >= 0.8 * peak * (seconds - settled), (len(passed), peak)
     assert all(retry for _, _, _, retry in refused)
-    late = sorted(g[2] for g in refused)
-    assert late[int(len(late) * 0.9)] < 0.05, late[:: max(1, len(late) // 20)]
-    return late
+    in_time([g[2] for g in refused], machine)
 
 
-@pytest.mark.slow
-def test_requests_that_wait_for_a_thread(make_instance):
+def slow_instance(make_instance):
+    """Two threads, which need 20 ms for the request that is returned too."""
     instance = make_instance(env={"WORKERS": 1, "THREADS": 2})
     user = instance.user()
     chat = user.post("/api/chats", {"title": "t"}).json()["chat"]["id"]
@@ -62,20 +90,42 @@ def test_requests_that_wait_for_a_thread(make_instance):
                   "create function minuted.chat_json(c minuted.chats) returns json"
                   " language plpgsql stable as $$ begin perform pg_sleep(0.02);"
                   " return minuted.plain(c); end $$")
-    what = request(user.token, "GET", f"/api/chats/{chat}")
+    return instance, request(user.token, "GET", f"/api/chats/{chat}")
 
-    async def closed(seconds):
-        async def client():
-            count, end = 0, time.monotonic() + seconds
-            while time.monotonic() < end:
-                count += (await one(instance.port, *what))[0] == 200
-            return count
-        return sum(await asyncio.gather(*(client() for _ in range(2)))) / seconds
 
-    peak = asyncio.run(closed(1.5))
+def closed_loop(port, what, clients, seconds):
+    """The statuses of what clients get that ask again once they were
+    answered."""
+    got = []
+
+    async def client(end):
+        while time.monotonic() < end:
+            got.append((await one(port, *what))[0])
+
+    async def all_of_them():
+        end = time.monotonic() + seconds
+        await asyncio.gather(*(client(end) for _ in range(clients)))
+
+    asyncio.run(all_of_them())
+    return got
+
+
+@pytest.mark.slow
+def test_requests_that_wait_for_a_thread(make_instance):
+    instance, what = slow_instance(make_instance)
+    got = closed_loop(instance.port, what, 2, 1.5)
+    assert set(got) == {200}
+    peak = len(got) / 1.5
     assert 30 < peak < 110
     overload(instance.port, what, peak)
-    wait_until(lambda: user.get(f"/api/chats/{chat}").status == 200)
+    wait_until(lambda: asyncio.run(one(instance.port, *what))[0] == 200)
+
+
+@pytest.mark.slow
+def test_clients_that_wait_for_their_answer_are_not_refused(make_instance):
+    instance, what = slow_instance(make_instance)
+    got = closed_loop(instance.port, what, 64, 4)
+    assert set(got) == {200}, {status: got.count(status) for status in set(got)}
 
 
 @pytest.mark.slow
@@ -93,7 +143,7 @@ def test_passwords_above_what_can_be_hashed(make_instance):
     instance = make_instance(env={"WORKERS": 1})
     user = instance.user()
     body = f'{{"email":"{user.email}","password":"no, not this one"}}'.encode()
-    got = asyncio.run(at_rate(instance.port, request("x", "POST", "/auth/login", body), 150, 2))
+    what = request("x", "POST", "/auth/login", body)
+    got, machine = both(instance.port, what, 150, 2)
     assert {g[1] for g in got} == {401, 503}
-    late = sorted(g[2] for g in got if g[1] == 503)
-    assert late[int(len(late) * 0.9)] < 0.05
+    in_time([g[2] for g in got if g[1] == 503], machine)

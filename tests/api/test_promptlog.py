@@ -136,6 +136,23 @@ def test_the_calls_of_every_family_are_there_newest_first(instance, reader):
     assert dashboard(reader) == records, "logs of calls made elsewhere are no calls"
 
 
+def test_what_failed_is_the_same_on_the_dashboard_and_in_the_statistics(instance, provider):
+    user = instance.user()
+    for plan in ("chunks=1", "status=500", "cut=0"):
+        ask(user, plan)
+    mark = uuid.uuid4().hex
+    stream = user.chat_stream(f"endless=1 delay=0.02 tag={mark}")
+    next(stream.events())
+    stream.close()
+    wait_until(lambda: provider.seen(mark)[0]["gone"])
+    wait_until(lambda: user.call(stream)["status"] == "cancelled")
+    assert len(dashboard(user, Status="failed")) == 3
+    stats = user.get("/api/user/stats").json()["calls"]
+    assert stats["total"] == 4 and stats["failed"] == 3
+    assert instance.psql("select sum(failed) from admin.spend"
+                         f" where username = '{user.email.split('@')[0]}'") == [["3"]]
+
+
 FILTERS = [
     ({"User": "ANN"}, [1, 0]), ({"User": "Bob"}, [3, 2]), ({"User": "nobody"}, []),
     ({"Environment": "Production"}, [3, 0]), ({"Environment": "TESTING"}, [2]),

@@ -10,16 +10,23 @@ import pytest
 from instance import Instance
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 MARK = "--- end of the block of "
 
 
 def families():
-    """(name, its commands) in their order; what comes first has no name."""
+    """(name, {language: its code}) in their order; what comes first has no
+    name."""
     text = README.read_text().split("\n## For each family\n")[1].split("\n## ")[0]
     parts = re.split(r"^### (.*)$", "### \n" + text, flags=re.M)[1:]
-    return [(name, "".join(BLOCK.findall(body)))
-            for name, body in zip(parts[::2], parts[1::2])]
+    return [(name, code_of(body)) for name, body in zip(parts[::2], parts[1::2])]
+
+
+def code_of(body):
+    code = {}
+    for language, block in BLOCK.findall(body):
+        code[language] = code.get(language, "") + block
+    return code
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,8 @@ def outputs(postgres):
     """What the commands of each family print without any provider; all of them
     have to succeed."""
     instance = Instance(postgres).start()
-    script = "".join(f"{commands}\necho; echo '{MARK}{name}'\n"
-                     for name, commands in families())
+    script = "".join(f"{code['sh']}\necho; echo '{MARK}{name}'\n"
+                     for name, code in families())
     try:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], text=True, timeout=60,
@@ -56,10 +63,26 @@ WANTED = {
 
 def test_every_family_has_its_requests():
     assert [name for name, _ in families()] == ["", *WANTED]
-    assert all(commands for _, commands in families())
+    assert all(code["sh"] for _, code in families())
 
 
 @pytest.mark.parametrize("name", WANTED)
 def test_its_requests_are_answered(outputs, name):
     missing = [text for text in WANTED[name] if text not in outputs[name]]
     assert not missing, (missing, outputs[name])
+
+
+def test_a_python_program_logs_as_the_example_says(instance):
+    user = instance.user()
+    key = user.post("/api/apikeys", {"name": "example"}).json()["key"]
+    instance.secrets.append(key)
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", dict(families())["Logger"]["python"]],
+        text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "KEY": key, "URL": f"http://127.0.0.1:{instance.port}"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("(201,") == 2, done.stdout
+    event, = user.get("/api/event-logs/").json()
+    assert event["user_id"] == "customer-7" and event["metadata"] == {"order": 1729}
+    log, = user.get("/api/llm-logs/").json()
+    assert log["source"] == "gpt-4o" and log["metadata"] == {"tokens": 9, "latency_ms": 250}

@@ -72,7 +72,8 @@ class Reads:
         return self.stage.wrk(path)[1]
 
     def pgbench(self, query, values):
-        """Runs of a statement of sql/queries a second."""
+        """Runs of a statement of sql/queries a second; columns come as text,
+        also of a statement that minuted asks for in binary."""
         text = (TOP / "sql/queries" / query).read_text()
         text = re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], text)
         script = self.stage.baseline.dir / "query.sql"

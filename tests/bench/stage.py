@@ -120,9 +120,7 @@ class Stage:
         self.instance = Instance(self.cluster, env={
             "OPENAI_BASE_URL": f"http://127.0.0.1:{provider}/v1",
             "OPENAI_API_KEY": "sk-none", "OPENAI_MODELS": "fake",
-            "JWT_EXPIRES_IN": "1d", "LOG_LEVEL": "info",
-            # more is asked at once than there is time for: nobody is refused
-            "QUEUE_TIMEOUT": 0}).start()
+            "JWT_EXPIRES_IN": "1d", "LOG_LEVEL": "info"}).start()
         self.instance.http.check = False
         self.user = self.instance.user()
 

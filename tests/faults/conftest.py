@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from fixtures import *  # noqa: E402,F401,F403 pytest finds them here
-from harness import ROOT, FaultInstance, Mount, postmaster  # noqa: E402
+from harness import ROOT, FaultInstance, Mount, Net, postmaster  # noqa: E402
 from instance import USER, Postgres  # noqa: E402
 
 
@@ -71,6 +71,19 @@ def mount():
             return mounted
 
         yield make
+
+
+@pytest.fixture
+def net():
+    """A network that can be cut; skips where there can be none."""
+    if not ROOT:
+        pytest.skip("a network namespace needs root")
+    try:
+        made = Net()
+    except OSError as error:
+        pytest.skip(f"cannot make a network here: {error}")
+    yield made
+    made.remove()
 
 
 @pytest.fixture

@@ -2,24 +2,32 @@
 a note of the result for the table in README.
 """
 
+import contextlib
 import ctypes
+import http.client
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "support"))
 
 from audit import audit  # noqa: E402
-from instance import BINARY, ROOT, Instance, folder, wait_until  # noqa: E402
+from client import chat_body  # noqa: E402
+from instance import BINARY, ROOT, Instance, folder, free_port, wait_until  # noqa: E402
 
 RESULTS = TOP / "build/faults"
 PYTHON = ["/usr/bin/python3", "-B"]
+CLONE_NEWNET = 0x40000000
 
 
 class FaultInstance(Instance):
@@ -130,6 +138,130 @@ def postmaster(cluster):
     except (OSError, ValueError, IndexError):
         return None
     return pid
+
+
+def add_tls(instance):
+    """Has the instance's nginx speak TLS, with HTTP/2, at .tls_port too."""
+    pem, key = instance.dir / "nginx/tls.pem", instance.dir / "nginx/tls.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-keyout", key, "-out", pem],
+                   check=True, stderr=subprocess.DEVNULL)
+    instance.tls_port = free_port()
+    conf = instance.dir / "nginx/nginx.conf"
+    plain = f"listen 127.0.0.1:{instance.port} backlog=4096;"
+    text = conf.read_text()
+    assert plain in text
+    conf.write_text(text.replace(
+        plain, f"{plain} listen 127.0.0.1:{instance.tls_port} ssl http2 backlog=4096;"
+        f"ssl_certificate '{pem}'; ssl_certificate_key '{key}';"))
+    instance.nginx.send_signal(signal.SIGHUP)
+
+    def listens():
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", instance.tls_port)) == 0
+
+    wait_until(listens)
+
+
+# A network that can be cut.
+
+
+class Net:
+    """Another network namespace behind a pair of interfaces: HERE is our end,
+    THERE the other."""
+
+    HERE, THERE = "10.213.77.1", "10.213.77.2"
+
+    def __init__(self):
+        self.name = f"mf{os.getpid()}"
+        self.near, self.far = self.name + "a", self.name + "b"
+        try:
+            self.ip("netns", "add", self.name)
+            self.ip("link", "add", self.near, "type", "veth", "peer", "name", self.far,
+                    "netns", self.name)
+            self.ip("addr", "add", self.HERE + "/30", "dev", self.near)
+            self.ip("link", "set", self.near, "up")
+            self.ip("-n", self.name, "addr", "add", self.THERE + "/30", "dev", self.far)
+            self.up()
+        except OSError:
+            self.remove()
+            raise
+
+    @staticmethod
+    def ip(*words):
+        done = subprocess.run(["ip", *words], stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise OSError(done.stderr.strip())
+
+    def listener(self):
+        """A socket that is bound there; what it accepts is there too."""
+        made = []
+
+        def make():
+            with open(f"/run/netns/{self.name}") as space:
+                if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), CLONE_NEWNET):
+                    return  # of this thread only, which ends
+            sock = socket.socket()
+            sock.bind((self.THERE, 0))
+            made.append(sock)
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        if not made:
+            raise OSError("cannot enter a network namespace")
+        return made[0]
+
+    def down(self):
+        """What is sent vanishes, nobody is told."""
+        self.ip("-n", self.name, "link", "set", self.far, "down")
+
+    def up(self):
+        self.ip("-n", self.name, "link", "set", self.far, "up")
+
+    def remove(self):
+        for words in (("link", "del", self.near), ("netns", "del", self.name)):
+            with contextlib.suppress(OSError):
+                self.ip(*words)
+
+
+# How long calls take.
+
+NOISE = 0.03  # seconds: below it a p99 says more about the machine than about us
+
+
+def latencies(instance, user, count):
+    """Seconds of each of so many calls, one after the other over a connection
+    that stays; every one has to be 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=30)
+    data = json.dumps(chat_body("a word", model="echo"))
+    took = []
+    for _ in range(count):
+        began = time.monotonic()
+        connection.request("POST", "/v1/chat/completions", data, {
+            "Authorization": "Bearer " + user.token, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        took.append(time.monotonic() - began)
+        assert answer.status == 200, (answer.status, text)
+    connection.close()
+    return sorted(took)
+
+
+def p99(took):
+    return took[-1 - len(took) // 100]
+
+
+def not_disturbed(usual, within, times=2):
+    assert p99(within) < max(times * p99(usual), NOISE), (p99(usual), p99(within))
+
+
+def calls_were(when, usual, within):
+    p50, late = (f"{1000 * usual[len(usual) // 2]:.1f}", f"{1000 * p99(usual):.1f}")
+    then, late_then = (f"{1000 * within[len(within) // 2]:.1f}", f"{1000 * p99(within):.1f}")
+    return (f"calls took {p50} ms (p50) and {late} ms (p99) before, {then} ms and "
+            f"{late_then} ms {when}")
 
 
 # Preloading, and filesystems of our own.

@@ -10,17 +10,27 @@
  *
  * SYNCED_UNDER=PATH: after each fdatasync of a file under PATH its length is
  * kept in FILE.synced, so that a test can take away what was not synced.
+ * SYNC_TRACE=FILE: a line there after each write and sync under that PATH that
+ * worked: "write SIZE PATH", "sync SIZE PATH" with the file's size, and of a
+ * directory "sync 0 PATH".
  *
  * MALLOC_FAILS=N: the N-th malloc, calloc or realloc of the process fails.
+ * MALLOC_RATE=FILE: while the first 32-bit number in FILE is N, one in N fails,
+ * at random; the second counts them.
+ *
+ * With either, a SIGSEGV says in what object it came: "shim: SIGSEGV in PATH".
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,11 +42,89 @@ extern void *__libc_realloc(void *old, size_t size);
 static atomic_long allocations;
 static atomic_long fails_at; /* 0: not read yet, -1: never */
 
+struct rate {
+	atomic_uint one_in, failed;
+};
+static struct rate *rate;
+
+__attribute__((constructor)) static void
+map_rate(void)
+{
+	const char *file = getenv("MALLOC_RATE");
+	int fd = file == NULL ? -1 : open(file, O_RDWR | O_CLOEXEC);
+	void *at;
+
+	if (fd < 0)
+		return;
+	at = mmap(NULL, sizeof(*rate), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+	    0);
+	close(fd);
+	if (at != MAP_FAILED)
+		rate = at;
+}
+
+/* The first caller that is neither of this file nor of libc. */
+static void
+tell_where(int number)
+{
+	void *frames[32];
+	int count = backtrace(frames, 32);
+	char text[PATH_MAX + 32];
+	Dl_info info;
+
+	for (int i = 0; i < count; i++) {
+		if (dladdr(frames[i], &info) == 0 ||
+		    strstr(info.dli_fname, "shim.so") != NULL ||
+		    strstr(info.dli_fname, "libc.so") != NULL)
+			continue;
+		snprintf(text, sizeof(text), "shim: SIGSEGV in %s\n",
+		    info.dli_fname);
+		if (write(STDERR_FILENO, text, strlen(text)) < 0)
+			break;
+		break;
+	}
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+__attribute__((constructor)) static void
+watch_crashes(void)
+{
+	void *frame[1];
+
+	if (getenv("MALLOC_RATE") == NULL && getenv("MALLOC_FAILS") == NULL)
+		return;
+	(void)backtrace(frame, 1); /* loads what it needs while it can */
+	signal(SIGSEGV, tell_where);
+}
+
+static int
+luck_fails(void)
+{
+	static __thread unsigned int dice;
+	unsigned int one_in = rate == NULL ? 0 : atomic_load(&rate->one_in);
+
+	if (one_in == 0)
+		return 0;
+	if (dice == 0)
+		dice = (unsigned int)gettid() * 2654435761U | 1;
+	dice ^= dice << 13;
+	dice ^= dice >> 17;
+	dice ^= dice << 5;
+	if (dice % one_in != 0)
+		return 0;
+	atomic_fetch_add(&rate->failed, 1);
+	errno = ENOMEM;
+	return 1;
+}
+
 static int
 allocation_fails(void)
 {
 	long at = atomic_load(&fails_at);
 
+	if (luck_fails())
+		return 1;
 	if (at == 0) {
 		const char *text = getenv("MALLOC_FAILS");
 
@@ -122,17 +210,54 @@ sync_fails(int fd)
 	return 1;
 }
 
+/* Is fd under PATH?  Then also its path and state. */
+static int
+is_watched(int fd, char path[PATH_MAX], struct stat *st)
+{
+	const char *under = getenv("SYNCED_UNDER");
+
+	return under != NULL && path_of(fd, path) &&
+	       strncmp(path, under, strlen(under)) == 0 && fstat(fd, st) == 0;
+}
+
+static void
+trace(const char *what, const char *path, const struct stat *st)
+{
+	const char *file = getenv("SYNC_TRACE");
+	int out;
+
+	if (file == NULL)
+		return;
+	out = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (out < 0)
+		abort();
+	if (dprintf(out, "%s %lld %s\n", what,
+		S_ISREG(st->st_mode) ? (long long)st->st_size : 0, path) < 0)
+		abort();
+	close(out);
+}
+
+static void
+remember_written(int fd)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (is_watched(fd, path, &st) && S_ISREG(st.st_mode))
+		trace("write", path, &st);
+}
+
 static void
 remember_synced(int fd)
 {
-	const char *under = getenv("SYNCED_UNDER");
 	char path[PATH_MAX], name[PATH_MAX + 16];
 	struct stat st;
 	int out;
 
-	if (under == NULL || !path_of(fd, path) ||
-	    strncmp(path, under, strlen(under)) != 0 || fstat(fd, &st) != 0 ||
-	    !S_ISREG(st.st_mode))
+	if (!is_watched(fd, path, &st))
+		return;
+	trace("sync", path, &st);
+	if (!S_ISREG(st.st_mode))
 		return;
 	snprintf(name, sizeof(name), "%s.synced", path);
 	out = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -179,6 +304,7 @@ ssize_t
 write(int fd, const void *bytes, size_t len)
 {
 	static ssize_t (*next)(int, const void *, size_t);
+	ssize_t done;
 
 	if (next == NULL)
 		next = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT,
@@ -187,5 +313,8 @@ write(int fd, const void *bytes, size_t len)
 		errno = ENOSPC;
 		return -1;
 	}
-	return next(fd, bytes, len);
+	done = next(fd, bytes, len);
+	if (fd > 2 && done > 0)
+		remember_written(fd);
+	return done;
 }

@@ -1,6 +1,6 @@
 """soak.py - mixed load for a long time: memory and descriptors stay flat.
 
-    SECONDS=1800 soak.py
+    SECONDS=1800 soak.py     make soak SECONDS=1800
 
 Looks at every worker each second.  The slope of memory and of descriptors over
 the last three quarters of the time is the median of the slopes between all

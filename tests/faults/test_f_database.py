@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
 
 from faultproxy import FaultProxy
-from harness import (Load, descriptors, no_loss, note, postmaster, settle, spool_figures)
+from harness import (Load, calls_were, descriptors, latencies, no_loss, not_disturbed, note,
+                     postmaster, segments, settle, spool_figures)
 from instance import ROOT, wait_until
 from killloop import Injector, make_plan
 
@@ -80,7 +82,7 @@ def test_f07_postgres_down_calls_go_on_from_cache_and_spool(cluster, make_instan
     settle(instance, 10)
     rows = instance.psql("select id from minuted.calls where status = 'completed'")
     assert set(ids) <= {row[0] for row in rows}
-    assert noticed < 1.5, noticed  # a second, and the request itself
+    assert noticed < 1, noticed
 
 
 @pytest.mark.slow
@@ -90,8 +92,12 @@ def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
     warm(user)
     with Load(instance, user) as load:
         time.sleep(1)
+        usual = latencies(instance, user, 1000)
         cluster.stop("immediate")
-        time.sleep(60)
+        began = time.monotonic()
+        time.sleep(1)
+        within = latencies(instance, user, 1000)
+        time.sleep(max(0, began + 60 - time.monotonic()))
         waiting = spool_figures(instance)["records"]
         cluster.start()
         began = time.monotonic()
@@ -105,8 +111,88 @@ def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
     calls = sum(n for name, n in load.counts.items() if name in ("whole 200", "stream 200"))
     bad = sum(n for name, n in load.failed().items() if name.startswith(("whole", "stream")))
     assert bad <= calls / 100, load.counts
+    not_disturbed(usual, within, 1.1)
     note("F-07", "PostgreSQL down for a minute under load", 1, figures,
-         "calls and ingest go on into the spool, reads are 503; drained within seconds")
+         "calls and ingest go on into the spool, reads are 503; " +
+         calls_were("meanwhile", usual, within))
+
+
+BATCH = 1000  # records of a batch that is ingested
+
+
+def batch_of(path):
+    one = {"user_id": "u", "message": "one of many"}
+    if path.startswith("/api/llm-log"):
+        one = {"user_id": "u", "source": "s", "query": "what is it", "response": "an answer"}
+    return {"logs": [one] * BATCH}
+
+
+def ingest(client, batches):
+    """Events and calls, taking turns; all have to be in the spool then."""
+    client.check = False  # of each answer, and of each batch
+    for number in range(batches):
+        path = ["/api/event-log/batch", "/api/llm-log/batch"][number % 2]
+        got = client.post(path, batch_of(path))
+        assert got.status == 201 and got.headers["X-Durable"] == "spool", got
+
+
+@pytest.mark.parametrize("batches", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_f07_what_waits_is_delivered_at_ten_thousand_a_second(cluster, make_instance, batches):
+    instance = make_instance(cluster=cluster)
+    keyed = key_of(instance, instance.user())
+    warm(keyed)
+    settle(instance)
+    cluster.stop("immediate")
+    ingest(keyed, batches)
+    wanted = batches * BATCH
+    assert spool_figures(instance)["records"] == wanted
+    cluster.start()
+    began = time.monotonic()
+
+    def there():
+        rows = instance.psql("select (select count(*) from minuted.events) + (select count(*) "
+                             "from minuted.calls where kind = 'ingest')")
+        return int(rows[0][0]) == wanted
+
+    wait_until(there, 60)
+    rate = wanted / (time.monotonic() - began)  # with the time until it was noticed
+    settle(instance)
+    assert rate > 10000 if batches > 100 else rate > 5000, rate
+    note("F-07 replay", "a spool of so many records, and PostgreSQL back", wanted,
+         {"acknowledged": wanted, "missing": 0, "duplicate": 0},
+         f"delivered at {rate:,.0f} a second, from its start on")
+
+
+def size_of_spool(instance):
+    return sum(path.stat().st_size for path in segments(instance))
+
+
+def test_f07_the_spool_has_a_ceiling_and_is_taken_from_again(cluster, make_instance, provider):
+    ceiling = 8 << 20
+    instance = make_instance(cluster=cluster, env={"SPOOL_MAX": ceiling})
+    user = instance.user()
+    keyed = key_of(instance, user)
+    keyed.check = False
+    warm(keyed)
+    warm(user)
+    settle(instance)
+    cluster.stop("immediate")
+    taken = 0
+    while (got := keyed.post("/api/event-log/batch", batch_of("/api/event-log"))).status == 201:
+        taken += BATCH
+    assert got.status == 503 and int(got.headers["Retry-After"]) > 0, got
+
+    def refused():
+        mark = f"m{time.monotonic_ns()}"
+        got = user.chat(f"tag={mark}")
+        return got.status == 503 and not provider.seen(mark)
+
+    wait_until(refused)
+    assert ceiling / 4 < size_of_spool(instance) <= ceiling
+    cluster.start()
+    wait_until(lambda: user.chat().status == 200)
+    settle(instance)
+    assert int(instance.psql("select count(*) from minuted.events")[0][0]) >= taken
 
 
 def proxied(cluster, instance):
@@ -153,6 +239,45 @@ def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
     no_loss(figures)
     note("F-08", "every answer of PostgreSQL 500 ms late", 1, figures,
          "records wait for their commit or go to the spool, running streams are not touched")
+
+
+def share(seconds, part):
+    """What so much of them stays below."""
+    return sorted(seconds)[int(len(seconds) * part)]
+
+
+def test_f08_reads_above_what_a_slow_postgres_answers_are_refused_at_once(behind_proxy):
+    """And what does not need it is answered as ever."""
+    instance, proxy = behind_proxy
+    user = instance.user()
+    warm(user)
+    took = {200: [], 503: [], "/": []}
+    began = time.monotonic() + 2.5  # by then it is known to be slow
+    end = began + 3
+
+    def ask(get, path, kind=None):
+        while (now := time.monotonic()) < end:
+            got = get(path)
+            if now > began:
+                took[kind or got.status].append(time.monotonic() - now)
+            time.sleep(0.05)
+
+    proxy.latency = 0.5
+    readers = [threading.Thread(target=ask, args=(user.get, "/v1/calls")) for _ in range(30)]
+    readers.append(threading.Thread(target=ask, args=(instance.http.get, "/", "/")))
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    proxy.latency = 0
+    assert took[200], "some are answered"
+    assert share(took[503], 0.5) < 0.05, share(took[503], 0.5)
+    assert share(took[503], 0.9) < 0.25, share(took[503], 0.9)
+    assert share(took["/"], 0.5) < 0.05, share(took["/"], 0.5)
+    assert share(took["/"], 0.9) < 0.25, share(took["/"], 0.9)
+    wait_until(lambda: user.get("/v1/calls").status == 200)
+    note("F-08 reads", "30 readers while every answer of PostgreSQL is 500 ms late", 1, None,
+         "what it cannot answer is 503 within 50 ms, what does not need it is served")
 
 
 @pytest.mark.slow

@@ -189,6 +189,13 @@ def test_f26_a_killed_nginx_worker_costs_its_connections_only(make_instance):
 BAD_SETTINGS = {
     "no database": ("DATABASE_URL", None),
     "database that is no connection string": ("DATABASE_URL", "no connection string"),
+    "a parameter of libpq that is none": ("DATABASE_URL", "postgresql://u:sesame@h/d?sslmoda=x"),
+    "a keyword of libpq that is none": ("DATABASE_URL", "host=h password=sesame conect_timeout=3"),
+    "a value that libpq does not know": ("DATABASE_URL", "host=h password=sesame sslmode=maybe"),
+    "a port that is none": ("DATABASE_URL", "postgresql://u:sesame@h:70000/d"),
+    "pairs that are none": ("DATABASE_URL", "host=h password=open sesame"),
+    "an owner's URL that is none": ("DATABASE_OWNER_URL", "postgresql://u:sesame@h/d?ssl_mode=x"),
+    "a name that nobody reads": ("DATABASSE_URL", "postgresql://u:sesame@h/d"),
     "no secret": ("JWT_SECRET", None),
     "short secret": ("JWT_SECRET", "short"),
     "the example's secret": ("JWT_SECRET", "replace-me-with-the-output-of-openssl-rand-hex-32"),
@@ -219,20 +226,22 @@ def spare(postgres, provider):
     instance.stop()
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
 @pytest.mark.parametrize("what", BAD_SETTINGS)
-def test_f28_bad_settings_end_the_start_with_a_line(spare, what):
+def test_f28_bad_settings_end_the_start_with_a_line(spare, what, command):
     name, value = BAD_SETTINGS[what]
     good = spare.settings.get(name)
     spare.settings[name] = value
     spare.write_settings()
     try:
-        got = spare.command("serve")
+        got = spare.command(command)
     finally:
         spare.settings[name] = good
     assert got.returncode == 1, got
     lines = got.stderr.strip().splitlines()
     assert len(lines) == 1, lines
     assert name in lines[0]
+    assert "sesame" not in lines[0]
     if value and "SECRET" in name:
         assert value not in lines[0]
 
@@ -274,7 +283,7 @@ def test_f28_bad_settings_at_a_reload_keep_the_old(make_instance):
     assert instance.workers() == workers
     figures = stopped(load)
     all_went_well(load)
-    note("F-28", "bad settings at start and at SIGHUP", 2 * len(BAD_SETTINGS) + 3, figures,
+    note("F-28", "bad settings at start and at SIGHUP", 3 * len(BAD_SETTINGS) + 3, figures,
          "one line and exit 1; at SIGHUP the old settings stay")
 
 

@@ -174,3 +174,63 @@ def test_f17_a_cut_network_to_the_provider_is_found(spoiled, proxy, client):
     wait_until(lambda: sum(descriptors(p) for p in spoiled.workers()) <= before + 4)
     note("F-17", "the network to the provider swallows everything", 1, None,
          "found by the idle deadline; the stream ends with an error, no descriptor leaks")
+
+
+@pytest.fixture
+def over_the_net(cluster, provider, net, make_instance):
+    """An instance that reaches provider and PostgreSQL over a network that can
+    be cut."""
+    proxies = [FaultProxy(("127.0.0.1", provider.port), listener=net.listener()),
+               FaultProxy(str(cluster.dir / "run/.s.PGSQL.5432"), listener=net.listener())]
+    ports = [proxy.listener.getsockname()[1] for proxy in proxies]
+    instance = make_instance(start=False, cluster=cluster, env={
+        "OPENAI_BASE_URL": f"http://{net.THERE}:{ports[0]}/v1",
+        "PROVIDER_ALLOW": f"{net.THERE}:{ports[0]}", **DEADLINES})
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL"):
+        url = str(instance.settings[name])
+        instance.settings[name] = url.partition("?")[0] + f"?host={net.THERE}&port={ports[1]}"
+    instance.start()
+    instance.proxies = proxies
+    yield instance
+    for proxy in proxies:
+        proxy.stop()
+
+
+def took(what, *args):
+    began = time.monotonic()
+    return what(*args), time.monotonic() - began
+
+
+def test_f17_a_network_that_is_cut_is_noticed_in_time(over_the_net, net):
+    """To the provider and to PostgreSQL at once: nothing arrives, nothing is
+    closed."""
+    instance = over_the_net
+    user = instance.user()
+    for _ in range(12):
+        assert user.chat().status == 200
+    settle(instance)
+    before = sum(descriptors(pid) for pid in instance.workers())
+    with user.chat_stream("chunks=1000 delay=0.05") as stream:
+        events = stream.events()
+        next(events)
+        net.down()
+        texts, cut = took(lambda: [event.data for event in events])
+    assert '"error"' in texts[-1]
+    call, refused = took(user.chat)
+    assert call.status in (502, 503, 504), call
+    read, unread = took(user.get, "/v1/calls")
+    assert read.status == 503
+    net.up()
+    for proxy in instance.proxies:
+        proxy.cut_all()  # as their hosts would in time
+    wait_until(lambda: user.chat().status == 200, 20)
+    settle(instance)
+    rows = instance.psql("select status from minuted.calls where id = '%s'"
+                         % stream.headers["X-Call-Id"])
+    assert rows == [["failed"]]
+    wait_until(lambda: sum(descriptors(p) for p in instance.workers()) <= before + 8)
+    print("cut", cut, refused, unread)
+    assert cut < 12 and refused < 12 and unread < 12
+    note("F-17 net", "the network to provider and PostgreSQL is cut", 1, None,
+         f"a stream ends with an error after {cut:.1f} s, a new call after {refused:.1f} s, "
+         f"a read is 503 after {unread:.1f} s; no descriptor leaks")

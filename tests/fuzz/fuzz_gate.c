@@ -47,7 +47,6 @@ static void
 write_scalar(struct jsonw *w, const struct jsonr *value)
 {
 	const char *text;
-	double number;
 	int64_t integer;
 	size_t len;
 	bool yes;
@@ -59,9 +58,9 @@ write_scalar(struct jsonw *w, const struct jsonr *value)
 		jsonw_bool(w, yes);
 	} else if (jsonr_int(value, INT64_MIN, INT64_MAX, &integer) == OK) {
 		jsonw_int(w, integer);
-	} else if (jsonr_double(value, &number) == OK) {
-		/* -0.0 would come back as the integer 0. */
-		jsonw_double(w, number + 0.0);
+	} else if (jsonr_kind(value) == JSONR_NUMBER) {
+		jsonr_raw(value, &text, &len);
+		jsonw_raw(w, text, len);
 	} else {
 		must(jsonr_kind(value) == JSONR_NULL);
 		jsonw_null(w);

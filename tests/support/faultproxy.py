@@ -16,7 +16,7 @@ import time
 
 
 class FaultProxy:
-    def __init__(self, target, listen=None, mode=0o777):
+    def __init__(self, target, listen=None, mode=0o777, listener=None):
         self.target = target
         self.latency = 0.0  # seconds, each piece, from the target
         self.drip = 0.0  # seconds between two bytes from the target
@@ -27,7 +27,9 @@ class FaultProxy:
         self.opened = 0
         self.pairs = set()
         self.ended = False
-        if listen:
+        if listener:
+            self.listener = listener  # is bound
+        elif listen:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(os.fspath(listen))
             os.chmod(listen, mode)

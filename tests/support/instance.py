@@ -124,6 +124,7 @@ class Instance:
             "WORKERS": 2,
             "ECHO_PACE": "1ms",
             "LOGIN_FAILURES_MAX": 1000,
+            "REGISTRATIONS_MAX": 1000000,
             "CORS_ORIGIN": "https://app.example.org",
         }
         if provider:
@@ -242,12 +243,26 @@ class Instance:
         logs = log + self.nginx_log() + self.postgres.log()
         if keep := os.environ.get("MINUTED_KEEP_LOGS"):
             shutil.copy(self.dir / "log/minuted.log", f"{keep}/{self.database}.log")
+        self.forget_calls_in_hand()
         shutil.rmtree(self.dir)
         for secret in self.secrets:
             at = logs.find(secret)
             assert at < 0, logs[max(0, at - 300) : at + 100]
         found = SANITIZED.search(log)
         assert not found, log[max(0, found.start() - 500) : found.start() + 6000]
+
+    def calls_in_hand(self):
+        """The folder in memory where they are; None when there is none."""
+        spool = os.path.realpath(self.settings["SPOOL_DIR"])
+        for path in pathlib.Path("/dev/shm").glob("minuted-*/of"):
+            if os.path.islink(path) and os.readlink(path) == spool:
+                return path.parent
+        return None
+
+    def forget_calls_in_hand(self):
+        """Those of a minuted that was killed."""
+        if home := self.calls_in_hand():
+            shutil.rmtree(home)
 
     # Looking in.
 

@@ -76,7 +76,8 @@ rows_view(const struct record *record)
 	return (struct record_view){ .kind = record->kind,
 		.id = record->id,
 		.line = record->line,
-		.len = record->len };
+		.len = record->len,
+		.is_new = record->is_new };
 }
 
 /* The scratch database, migrated. */

@@ -111,6 +111,163 @@ Test(batch, an_end_wins_in_its_own_batch)
 	rows_expect(db, "(select sum(failed) = 1 from minuted.usage_deltas)");
 }
 
+static struct record *
+fresh(struct uuid id, const char *status)
+{
+	struct record *record = rows_call(id, status);
+
+	record->is_new = true;
+	return record;
+}
+
+Test(batch, new_calls_arrive_as_others_do)
+{
+	WRITE(fresh(rows_id(), "completed"), fresh(rows_id(), "failed"),
+	    fresh(rows_id(), "cancelled"));
+	WRITE(rows_call(rows_id(), "completed"), rows_call(rows_id(), "failed"),
+	    rows_call(rows_id(), "cancelled"));
+	/* two of each, alike in everything but id and times */
+	rows_expect(db,
+	    "(select array_agg(n) = array[2, 2, 2]::bigint[] from (select"
+	    " count(*) as n from minuted.calls group by key_id, kind, provider,"
+	    " model, upstream_model, status, stream, prompt_tokens,"
+	    " completion_tokens, cached_tokens, reasoning_tokens, estimated,"
+	    " cost_pico, latency_us, first_token_us, http_status, error,"
+	    " end_user, metadata::text, finished_at) as x)");
+	rows_expect(db,
+	    "(select array_agg(n) = array[2, 2, 2]::bigint[] from (select"
+	    " count(*) as n from minuted.call_texts join minuted.calls"
+	    " using (user_id, id) where response = status"
+	    " group by request, response) as x)");
+	rows_expect(db,
+	    "(select count(*) = 2 and count(distinct (d.*)::text) = 1"
+	    " from minuted.usage_deltas as d)");
+	rows_expect(db,
+	    "(select bool_and((calls, failed, prompt_tokens, completion_tokens,"
+	    " uncompleted_prompt_tokens, uncompleted_completion_tokens,"
+	    " cost_pico, cost_unknown, latency_us) = (3, 2, 9, 12, 6, 8, 15, 0,"
+	    " 5100000)) from minuted.usage_deltas)");
+}
+
+Test(batch, a_call_said_to_be_new_that_is_there_changes_nothing)
+{
+	struct uuid id = rows_id();
+
+	WRITE(fresh(id, "completed"), fresh(rows_id(), "completed"));
+	WRITE(fresh(id, "failed"), fresh(rows_id(), "completed"));
+	WRITE(fresh(id, "failed"));
+	rows_expect(db, "(select count(*) = 3 from minuted.calls)");
+	rows_expect(db, "(select sum(calls) = 3 from minuted.usage_deltas)");
+	rows_expect(db, "(select count(*) = 0 from minuted.calls"
+			" where status = 'failed')");
+}
+
+Test(batch, a_new_call_and_its_end_may_come_at_once)
+{
+	struct uuid ids[2] = { rows_id(), rows_id() };
+
+	WRITE(rows_call(ids[0], "completed"), fresh(ids[0], "running"),
+	    fresh(ids[1], "running"), rows_call(ids[1], "completed"));
+	rows_expect(db, "(select count(*) = 2 from minuted.calls"
+			" where status = 'completed')");
+	rows_expect(db, "(select sum(calls) = 2 from minuted.usage_deltas)");
+}
+
+Test(batch, a_new_call_that_is_refused_is_buried_alone)
+{
+	struct record *bad = fresh(rows_id(), "no status");
+
+	WRITE(fresh(rows_id(), "completed"), bad,
+	    fresh(rows_id(), "completed"));
+	cr_expect_eq(buried, 1);
+	rows_expect(db, "(select count(*) = 2 from minuted.calls)");
+	rows_expect(db, "(select sum(calls) = 2 from minuted.usage_deltas)");
+	rows_expect(db, "(select count(*) = 1 from minuted.dead_letters)");
+}
+
+Test(batch, a_new_call_alone_arrives_as_others_do)
+{
+	const char *const statuses[] = { "completed", "failed", "running" };
+
+	for (size_t i = 0; i < 3; i++) {
+		WRITE(fresh(rows_id(), statuses[i]));
+		WRITE(rows_call(rows_id(), statuses[i]));
+	}
+	rows_expect(db,
+	    "(select array_agg(n) = array[2, 2, 2]::bigint[] from (select"
+	    " count(*) as n from minuted.calls group by key_id, kind, provider,"
+	    " model, upstream_model, status, stream, prompt_tokens,"
+	    " completion_tokens, cached_tokens, reasoning_tokens, estimated,"
+	    " cost_pico, latency_us, first_token_us, http_status, error,"
+	    " end_user, metadata::text, finished_at) as x)");
+	rows_expect(db,
+	    "(select array_agg(n) = array[2, 2, 2]::bigint[] from (select"
+	    " count(*) as n from minuted.call_texts join minuted.calls"
+	    " using (user_id, id) where response = status"
+	    " group by request, response) as x)");
+	rows_expect(db,
+	    "(select array_agg(n) = array[2, 2]::bigint[] from (select"
+	    " count(*) as n from minuted.usage_deltas as d"
+	    " group by (d.*)::text) as x)");
+}
+
+Test(batch, a_new_call_with_little_in_it_is_counted_as_by_copy)
+{
+	for (size_t i = 0; i < 3; i++) {
+		const struct call_row row = { .user_id = rows_user,
+			.id = rows_id(),
+			.kind = "chat.completion",
+			.status = "failed",
+			.prompt_tokens = -1,
+			.completion_tokens = -1,
+			.cost_pico = -1,
+			.latency_us = -1,
+			.started_us = 1 };
+		struct record *record[3] = { NULL };
+
+		cr_assert_eq(record_call(&row, &record[0]), OK);
+		record[0]->is_new = true;
+		if (i == 2) /* by copy: with one that is not counted */
+			record[1] = fresh(rows_id(), "running");
+		cr_assert_eq(write_all(record), OK);
+	}
+	rows_expect(db,
+	    "(select count(*) = 3 and count(distinct (d.*)::text) = 1"
+	    " and sum(cost_unknown) = 3 from minuted.usage_deltas as d)");
+	rows_expect(db, "(select count(*) = 1 from minuted.call_texts)");
+}
+
+Test(batch, a_new_call_alone_that_is_there_is_counted_once)
+{
+	struct uuid ids[2] = { rows_id(), rows_id() };
+
+	WRITE(fresh(ids[0], "completed"));
+	WRITE(fresh(ids[0], "completed"));
+	WRITE(fresh(ids[0], "failed"));
+	WRITE(fresh(ids[1], "running"));
+	WRITE(fresh(ids[1], "failed")); /* its end, all the same */
+	rows_expect(db, "(select array_agg(status order by status) ="
+			" '{completed,failed}' from minuted.calls)");
+	rows_expect(db, "(select (sum(calls), sum(failed)) = (2, 1)"
+			" from minuted.usage_deltas)");
+	cr_expect_eq(buried, 0);
+}
+
+Test(batch, a_new_call_alone_that_is_refused_is_buried)
+{
+	struct record *broken = fresh(rows_id(), "completed");
+
+	broken->line[40] = 'x'; /* the id is none any more */
+	WRITE(fresh(rows_id(), "no status"));
+	WRITE(broken);
+	cr_expect_eq(buried, 2);
+	rows_expect(db, "not exists (select from minuted.calls)");
+	rows_expect(db, "not exists (select from minuted.call_texts)");
+	rows_expect(db, "not exists (select from minuted.usage_deltas)");
+	rows_expect(db, "(select array_agg(sqlstate order by sqlstate) ="
+			" '{22P02,23514}' from minuted.dead_letters)");
+}
+
 Test(batch, events_arrive_once_and_are_counted_by_level)
 {
 	struct uuid id = rows_id();

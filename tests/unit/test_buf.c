@@ -32,6 +32,23 @@ Test(buf, appends_come_out_in_order)
 	buf_fini(&buf);
 }
 
+Test(buf, room_is_for_the_caller_to_fill)
+{
+	struct buf buf;
+	char *at;
+
+	buf_init(&buf, 5);
+	buf_adds(&buf, "ab");
+	at = buf_extend(&buf, 3);
+	cr_assert_not_null(at);
+	memcpy(at, "cde", 3);
+	cr_expect_str_eq(buf_str(&buf), "abcde");
+	cr_expect_null(buf_extend(&buf, 1));
+	cr_expect_not(buf_ok(&buf));
+	cr_expect_eq(buf.len, 5);
+	buf_fini(&buf);
+}
+
 Test(buf, an_empty_one_is_taken_as_an_empty_text)
 {
 	struct buf buf;

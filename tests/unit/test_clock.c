@@ -43,6 +43,16 @@ Test(clock, times_are_written_in_iso_8601)
 	cr_expect_str_eq(text, "0000-01-01T00:00:00.000000Z");
 }
 
+Test(clock, clients_get_milliseconds_that_are_over)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	clock_text_ms(INT64_C(1709251199999999), text);
+	cr_expect_str_eq(text, "2024-02-29T23:59:59.999Z");
+	clock_text_ms(0, text);
+	cr_expect_str_eq(text, "1970-01-01T00:00:00.000Z");
+}
+
 Test(clock, every_day_of_ten_millennia_agrees_with_libc)
 {
 	char ours[CLOCK_TEXT_SIZE];

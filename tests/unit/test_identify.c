@@ -43,6 +43,8 @@ set_up(void)
 	secret_hash(key, fake.keys[0].hash);
 	fake.key_count = 1;
 	cr_assert_eq(auth_cache_start(&config, NULL, NULL, &auth.cache), OK);
+	auth.verified = verified_new(&auth.keys);
+	cr_assert_not_null(auth.verified);
 	cr_assert_eq(uuid_parse(USER, &id), OK);
 	cr_assert_eq(token_issue(&auth.keys, &id, &id, 4, &token), OK);
 	req = calloc(1, sizeof(*req));
@@ -60,6 +62,7 @@ tear_down(void)
 	free(req);
 	free(token);
 	auth_cache_stop(auth.cache);
+	verified_free(auth.verified);
 	close(fake.note_fd);
 }
 

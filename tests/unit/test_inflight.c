@@ -165,12 +165,19 @@ Test(inflight, every_part_at_its_longest_fits)
 }
 
 static char *
-make_dir(void)
+make_dir_in(const char *base)
 {
-	char *dir = strdup("/tmp/inflight.XXXXXX");
+	char *dir = NULL;
 
+	cr_assert_geq(asprintf(&dir, "%s/inflight.XXXXXX", base), 0);
 	cr_assert(mkdtemp(dir) != NULL);
 	return dir;
+}
+
+static char *
+make_dir(void)
+{
+	return make_dir_in("/tmp");
 }
 
 static void
@@ -214,6 +221,87 @@ Test(inflight, a_file_outlives_every_process)
 	for (int i = 0; i < 8; i++)
 		cr_expect(inflight_enter(table, &row) != NULL);
 	cr_expect(inflight_enter(table, &row) == NULL);
+	inflight_unmap(table);
+	remove_dir(dir);
+}
+
+Test(inflight, a_life_lasts_from_its_start_to_its_clean_end)
+{
+	struct inflight *table = inflight_map(NULL, 0, 2);
+	struct uuid life, found;
+
+	cr_assert_eq(uuid_make(&life), OK);
+	cr_expect_not(inflight_is_left(table));
+	cr_expect_not(inflight_life(table, &found));
+	inflight_begin(table, &life);
+	cr_expect(inflight_is_left(table));
+	cr_expect(inflight_life(table, &found));
+	cr_expect(uuid_equal(&life, &found));
+	inflight_end(table);
+	cr_expect_not(inflight_is_left(table));
+	inflight_begin(table, &life);
+	inflight_clear(table);
+	cr_expect_not(inflight_is_left(table), "a sweep ends it");
+	inflight_unmap(table);
+}
+
+/* As the next supervisor does while an old worker drains. */
+Test(inflight, a_file_in_use_is_mapped_as_it_is)
+{
+	char *dir = make_dir();
+	struct call_row row = row_of("m");
+	struct inflight *old = inflight_map(dir, 3, 4);
+	struct inflight *new;
+	struct inflight_slot *slot;
+	static struct seen seen;
+	struct uuid life;
+
+	cr_assert_eq(uuid_make(&life), OK);
+	inflight_begin(old, &life);
+	new = inflight_map(dir, 3, 8); /* another STREAMS_MAX */
+	cr_assert(new != NULL &&old != NULL);
+	slot = inflight_enter(old, &row);
+	cr_assert_not_null(slot);
+	inflight_text(slot, "so far", 6);
+	inflight_each(new, see, &seen);
+	cr_expect_eq(seen.count, 1);
+	cr_expect_str_eq(seen.text, "so far");
+	inflight_leave(old, slot);
+	inflight_end(old);
+	cr_expect_not(inflight_is_left(new));
+	inflight_unmap(new);
+	inflight_unmap(old);
+	remove_dir(dir);
+}
+
+Test(inflight, memory_is_given_back_when_a_call_ends)
+{
+	static char text[INFLIGHT_TEXT_MAX];
+	char *dir = make_dir_in("/dev/shm");
+	struct call_row row = row_of("m");
+	struct inflight *table = inflight_map(dir, 3, 4);
+	struct inflight_slot *slot;
+	static struct seen seen;
+	char path[64];
+	struct stat before, with, after;
+
+	memset(text, 'x', sizeof(text));
+	snprintf(path, sizeof(path), "%s/inflight.3", dir);
+	slot = inflight_enter(table, &row);
+	cr_assert_eq(stat(path, &before), 0);
+	for (int turn = 0; turn < 3; turn++) {
+		for (size_t at = 0; at < sizeof(text); at += 1000)
+			inflight_text(slot, text, 1000);
+		cr_assert_eq(stat(path, &with), 0);
+		cr_expect_geq(with.st_blocks - before.st_blocks,
+		    INFLIGHT_TEXT_MAX / 512 - 8);
+		inflight_each(table, see, &seen);
+		cr_expect_eq(strlen(seen.text), INFLIGHT_TEXT_MAX);
+		inflight_leave(table, slot);
+		cr_assert_eq(stat(path, &after), 0);
+		cr_expect_eq(after.st_blocks, before.st_blocks);
+		slot = inflight_enter(table, &row);
+	}
 	inflight_unmap(table);
 	remove_dir(dir);
 }

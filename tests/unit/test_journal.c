@@ -41,7 +41,7 @@ static void
 start_journal(void)
 {
 	config.database_url = scratch_url;
-	cr_assert_eq(journal_start(&config, 0, &journal), OK);
+	cr_assert_eq(journal_start(&config, 0, NULL, &journal), OK);
 }
 
 static void
@@ -360,7 +360,7 @@ Test(journal, what_a_dead_worker_spooled_is_delivered_by_its_successor)
 	await_all();
 	journal_stop(journal);
 	come_back();
-	cr_assert_eq(journal_start(&config, 7, &journal), OK);
+	cr_assert_eq(journal_start(&config, 7, NULL, &journal), OK);
 	rows_await(db, "(select count(*) = 100 from minuted.events)");
 }
 
@@ -459,6 +459,6 @@ Test(journal, another_instance_on_the_same_spool_does_not_start)
 {
 	struct journal *other = NULL;
 
-	cr_expect_eq(journal_start(&config, 0, &other), ERR_CONFLICT);
+	cr_expect_eq(journal_start(&config, 0, NULL, &other), ERR_CONFLICT);
 	cr_expect_null(other);
 }

@@ -191,7 +191,6 @@ Test(jsonr, getters_never_coerce)
 		"\"1\"", "\"true\"", "[1]", "{}" };
 	const char *text = "kept";
 	int64_t number = 7;
-	double real = 7;
 	bool yes = true;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -203,18 +202,15 @@ Test(jsonr, getters_never_coerce)
 			    ERR_INPUT);
 		if (kind != JSONR_BOOL)
 			cr_expect_eq(jsonr_bool(value, &yes), ERR_INPUT);
-		if (kind != JSONR_NUMBER) {
+		if (kind != JSONR_NUMBER)
 			cr_expect_eq(jsonr_int(value, 0, 9, &number),
 			    ERR_INPUT);
-			cr_expect_eq(jsonr_double(value, &real), ERR_INPUT);
-		}
 	}
 	cr_expect_eq(jsonr_string(NULL, &text, NULL), ERR_INPUT);
 	cr_expect_eq(jsonr_bool(NULL, &yes), ERR_INPUT);
 	cr_expect_eq(jsonr_int(NULL, 0, 9, &number), ERR_INPUT);
-	cr_expect_eq(jsonr_double(NULL, &real), ERR_INPUT);
 	cr_expect_str_eq(text, "kept");
-	cr_expect(yes && number == 7 && real > 6.9 && real < 7.1);
+	cr_expect(yes && number == 7);
 }
 
 Test(jsonr, integers_are_refused_not_clamped)
@@ -244,26 +240,6 @@ Test(jsonr, integers_are_refused_not_clamped)
 	cr_expect_eq(number, INT64_MIN);
 	cr_expect_eq(jsonr_int(parse("-0"), 0, 0, &number), OK);
 	cr_expect_eq(number, 0);
-}
-
-static void
-expect_double(const char *text, double expected)
-{
-	double value = -1;
-
-	cr_expect_eq(jsonr_double(parse(text), &value), OK);
-	cr_expect(value >= expected && value <= expected, "%s: %g", text,
-	    value);
-}
-
-Test(jsonr, doubles_are_read_from_their_text)
-{
-	expect_double("0.1", 0.1);
-	expect_double("-1e-3", -0.001);
-	expect_double("3", 3);
-	expect_double("18446744073709551616", 18446744073709551616.0);
-	expect_double("100000000000000000000000000000", 1e29);
-	expect_double("1e308", 1e308);
 }
 
 Test(jsonr, every_level_that_the_gate_allows_is_read)

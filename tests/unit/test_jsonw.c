@@ -3,6 +3,7 @@
  */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,13 +83,82 @@ Test(jsonw, invalid_utf8_becomes_a_replacement_character)
 	expect("\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
+/* How a byte stands in a string, told one by one. */
+static const char *
+escaped(int byte, char out[8])
+{
+	static const char short_ones[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+
+	for (size_t i = 0; i < sizeof(short_ones) - 1; i += 2) {
+		if (short_ones[i] != byte)
+			continue;
+		(void)snprintf(out, 8, "\\%c", short_ones[i + 1]);
+		return out;
+	}
+	if (byte < ' ')
+		(void)snprintf(out, 8, "\\u%04x", (unsigned)byte);
+	else if (byte < 0x80)
+		(void)snprintf(out, 8, "%c", byte);
+	else
+		(void)snprintf(out, 8, "\xef\xbf\xbd");
+	return out;
+}
+
+Test(jsonw, every_byte_is_escaped_wherever_it_stands)
+{
+	char text[28], one[8];
+	struct buf wanted;
+
+	buf_init(&wanted, 256);
+	for (int byte = 0; byte < 256; byte++) {
+		for (size_t at = 0; at < sizeof(text); at++) {
+			memset(text, '!', sizeof(text));
+			text[at] = (char)byte;
+			buf_reset(&wanted);
+			buf_addf(&wanted, "\"%.*s%s%.*s\"", (int)at,
+			    "!!!!!!!!!!!!!!!!!!!!!!!!!!!!", escaped(byte, one),
+			    (int)(sizeof(text) - at - 1),
+			    "!!!!!!!!!!!!!!!!!!!!!!!!!!!!");
+			jsonw_string_len(&w, text, sizeof(text));
+			expect(buf_str(&wanted));
+		}
+	}
+	buf_fini(&wanted);
+}
+
+Test(jsonw, characters_of_several_bytes_do_not_hide_what_is_special)
+{
+	jsonw_string(&w,
+	    "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\"\xc3\xa9 plain text");
+	expect("\"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\\\"\xc3\xa9 plain text\"");
+}
+
 Test(jsonw, writes_integers_of_64_bits)
 {
 	jsonw_array(&w);
 	jsonw_int(&w, INT64_MIN);
+	jsonw_int(&w, -10);
+	jsonw_int(&w, 0);
 	jsonw_int(&w, INT64_MAX);
 	jsonw_end_array(&w);
-	expect("[-9223372036854775808,9223372036854775807]");
+	expect("[-9223372036854775808,-10,0,9223372036854775807]");
+}
+
+Test(jsonw, a_value_can_be_written_again)
+{
+	size_t begin;
+
+	jsonw_object(&w);
+	jsonw_key(&w, "a");
+	begin = buf.len;
+	jsonw_array(&w);
+	jsonw_string(&w, "x");
+	jsonw_end_array(&w);
+	jsonw_key(&w, "b");
+	jsonw_again(&w, begin, 5);
+	jsonw_kv_int(&w, "c", 1);
+	jsonw_end_object(&w);
+	expect("{\"a\":[\"x\"],\"b\":[\"x\"],\"c\":1}");
 }
 
 static void

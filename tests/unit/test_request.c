@@ -17,20 +17,6 @@ make(const char *const *envp, struct memory_answer *answer)
 	return req;
 }
 
-static bool
-accepts(const char *accept, const char *type)
-{
-	const char *const envp[] = { "REQUEST_METHOD=GET", "REQUEST_URI=/",
-		accept, NULL };
-	struct memory_answer answer;
-	struct http_request *req = make(envp, &answer);
-	bool result = request_accepts(req, type);
-
-	request_free(req);
-	memory_answer_fini(&answer);
-	return result;
-}
-
 Test(request, a_new_one_has_no_null_strings)
 {
 	struct http_request *req = request_new();
@@ -61,27 +47,6 @@ Test(request, only_the_first_failure_is_recorded_and_it_is_cut)
 	cr_expect_eq(req->fail.err, ERR_SYSTEM);
 	cr_expect_eq(req->fail.detail[0], 'x');
 	request_free(req);
-}
-
-Test(request, accept_names_a_type_or_does_not)
-{
-	const char *sse = "text/event-stream";
-
-	cr_expect(accepts("HTTP_ACCEPT=text/event-stream", sse));
-	cr_expect(accepts("HTTP_ACCEPT=Text/Event-Stream ; q=0.5", sse));
-	cr_expect(accepts("HTTP_ACCEPT=a/b;x=\"1,2\", text/event-stream", sse));
-	cr_expect(accepts("HTTP_ACCEPT=text/event-stream;charset=utf-8", sse));
-	cr_expect(accepts("HTTP_ACCEPT=text/event-stream;q=0.001", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=*/*", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=text/*", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=", sse));
-	cr_expect_not(accepts("HTTP_X=text/event-stream", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=text/event-stream;q=0", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=text/event-stream; Q=0.000", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=text/event-streams", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=a/b;x=\"text/event-stream", sse));
-	cr_expect_not(accepts("HTTP_ACCEPT=a/b;x=\"\\\",text/event-stream\"",
-	    sse));
 }
 
 Test(request, a_malformed_id_is_missing)

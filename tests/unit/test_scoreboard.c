@@ -96,3 +96,19 @@ Test(scoreboard, a_worker_that_died_with_calls_leaves_its_slot_to_be_swept)
 	scoreboard_retire(board, slot);
 	cr_expect_eq(atomic_load(&board->rows[slot].state), WORKER_DEAD);
 }
+
+Test(scoreboard, a_full_board_takes_slots_of_the_dead_that_had_no_calls)
+{
+	struct uuid life;
+
+	cr_assert_eq(uuid_make(&life), OK);
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++)
+		cr_assert_geq(scoreboard_claim(board), 0);
+	inflight_begin(board->inflight[3], &life);
+	inflight_begin(board->inflight[5], &life);
+	leave_a_call(3);
+	scoreboard_retire(board, 3);
+	scoreboard_retire(board, 5);
+	cr_expect_eq(scoreboard_claim(board), 5);
+	cr_expect_eq(scoreboard_claim(board), -1, "calls are not given up");
+}

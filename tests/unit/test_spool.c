@@ -1,7 +1,7 @@
 /*
  * test_spool.c - records on the local disk: slots, ceilings, failing disks.
  *
- * This program's own fdatasync() and fsync() stand in for the disk.
+ * This program's own fdatasync() and fallocate() stand in for the disk.
  */
 #include "journal/spool.h"
 
@@ -27,6 +27,7 @@
 
 static char dir[64];
 static int failing_syncs; /* the next so many fail with EIO */
+static bool no_room;      /* nothing can be reserved */
 
 int
 fdatasync(int fd)
@@ -39,12 +40,23 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+int
+fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	if (no_room) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
+
 static void
 start(void)
 {
 	(void)snprintf(dir, sizeof(dir), "/tmp/minuted-spool-XXXXXX");
 	cr_assert_not_null(mkdtemp(dir));
 	failing_syncs = 0;
+	no_room = false;
 }
 
 static int
@@ -278,6 +290,72 @@ Test(spool, a_full_disk_leaves_no_half_record)
 	cr_expect_eq(append(spool, 3, 1), OK);
 	expect_delivered(spool, "ad");
 	spool_close(spool);
+}
+
+Test(spool, room_is_on_the_disk_before_it_is_needed)
+{
+	struct spool *spool = open_slot(0, 64 * MIB);
+	char path[128];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/0/" SLOT_NEXT, dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_size, 0);
+	cr_expect_geq((uint64_t)st.st_blocks * 512, SPOOL_READY);
+	no_room = true;
+	cr_expect(spool_has_place(spool), "nobody has looked");
+	cr_expect_eq(append(spool, 0, 1), OK, "there is room for it");
+	cr_expect_neq(stat(path, &st), 0, "it is the segment now");
+	cr_expect_not(spool_has_place(spool), "but for no more");
+	cr_expect_eq(append(spool, 1, 1), OK, "except of calls that run");
+	no_room = false;
+	spool_prepare(spool);
+	cr_expect(spool_has_place(spool));
+	cr_expect_eq(stat(path, &st), 0);
+	expect_delivered(spool, "ab");
+	spool_close(spool);
+	cr_expect_neq(stat(path, &st), 0, "nothing is left");
+}
+
+Test(spool, without_room_at_the_start_there_is_no_place)
+{
+	struct spool *spool;
+
+	no_room = true;
+	spool = open_slot(0, MIB);
+	cr_expect_not(spool_has_place(spool));
+	cr_expect_not(spool_is_failing(spool), "what runs is kept");
+	no_room = false;
+	spool_prepare(spool);
+	cr_expect(spool_has_place(spool));
+	spool_close(spool);
+}
+
+Test(spool, what_one_worker_finds_all_know)
+{
+	struct spool_board board = { 0 };
+	struct spool_options options = {
+		.dir = dir, .bytes_max = MIB, .board = &board
+	};
+	struct spool *one = NULL, *other = NULL;
+
+	cr_assert_eq(spool_open(&options, &one), OK);
+	options.slot = 63;
+	cr_assert_eq(spool_open(&options, &other), OK);
+	cr_expect(spool_has_place(other));
+	failing_syncs = 2;
+	cr_expect_eq(append(one, 0, 1), ERR_SYSTEM);
+	cr_expect_not(spool_has_place(other));
+	cr_expect_not(spool_is_writable(other));
+	cr_expect_eq(append(other, 1, 1), OK, "it still tries for itself");
+	cr_expect_eq(spool_probe(one), OK);
+	cr_expect(spool_has_place(other));
+	spool_tell_stalled(other, true);
+	cr_expect_not(spool_has_place(one));
+	spool_board_clear(&board, 63); /* it died of it */
+	cr_expect(spool_has_place(one));
+	spool_close(other);
+	spool_close(one);
 }
 
 /* Leaves a segment with a header of a version that is to come. */

@@ -63,7 +63,12 @@ write_records(void *arg)
 struct bench {
 	struct journal journal;
 	struct scoreboard *board;
+	struct sweeper sweeper;
 };
+
+/* PostgreSQL is away: calls are written down nevertheless. */
+static const struct db_options nowhere = { .url = "host=/nonexistent",
+	.application = "test" };
 
 static void
 start(struct bench *bench)
@@ -79,6 +84,9 @@ start(struct bench *bench)
 	pthread_mutex_init(&bench->journal.lock, NULL);
 	bench->board = scoreboard_map(NULL, CALLS);
 	cr_assert_not_null(bench->board);
+	bench->sweeper = (struct sweeper){ .board = bench->board,
+		.journal = &bench->journal,
+		.database = &nowhere };
 	cr_assert_eq(uuid_make(&row.user_id), OK);
 	for (int i = 0; i < CALLS; i++) {
 		cr_assert_eq(uuid_make(&row.id), OK);
@@ -106,12 +114,29 @@ Test(sweep, more_calls_than_the_journal_has_places_for_are_all_written)
 	int64_t began_us = clock_mono_us();
 
 	start(&bench);
-	sweep_dead(bench.board, 0, &bench.journal);
+	sweep_dead(&bench.sweeper);
 	cr_expect_eq(bench.journal.written, CALLS);
 	cr_expect_eq(atomic_load(&bench.board->rows[1].state), WORKER_NONE);
 	cr_expect_eq(inflight_count(bench.board->inflight[1]), 0);
 	cr_expect_geq((int64_t)atomic_load(&bench.board->rows[0].heartbeat_us),
 	    began_us, "who waits for the journal is alive");
+	stop(&bench);
+}
+
+Test(sweep, a_life_that_was_cut_off_without_calls_is_swept_too)
+{
+	struct bench bench;
+	struct uuid life;
+
+	start(&bench);
+	sweep_dead(&bench.sweeper);
+	cr_assert_eq(uuid_make(&life), OK);
+	inflight_begin(bench.board->inflight[2], &life);
+	scoreboard_retire(bench.board, 2);
+	cr_expect_eq(atomic_load(&bench.board->rows[2].state), WORKER_DEAD);
+	sweep_dead(&bench.sweeper);
+	cr_expect_eq(atomic_load(&bench.board->rows[2].state), WORKER_NONE);
+	cr_expect_not(inflight_is_left(bench.board->inflight[2]));
 	stop(&bench);
 }
 
@@ -121,14 +146,14 @@ Test(sweep, a_slot_is_swept_by_one_at_a_time)
 
 	start(&bench);
 	atomic_store(&bench.board->rows[1].swept_by, OTHER);
-	sweep_dead(bench.board, 0, &bench.journal);
+	sweep_dead(&bench.sweeper);
 	cr_expect_eq(bench.journal.written, 0, "another has it");
 	sweep_abandon(bench.board, OTHER + 1);
-	sweep_dead(bench.board, 0, &bench.journal);
+	sweep_dead(&bench.sweeper);
 	cr_expect_eq(bench.journal.written, 0, "another still has it");
 	atomic_store(&bench.board->rows[1].state, WORKER_SWEEPING);
 	sweep_abandon(bench.board, OTHER);
-	sweep_dead(bench.board, 0, &bench.journal);
+	sweep_dead(&bench.sweeper);
 	cr_expect_eq(bench.journal.written, CALLS);
 	cr_expect_eq(atomic_load(&bench.board->rows[1].swept_by), 0);
 	stop(&bench);

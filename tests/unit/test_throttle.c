@@ -1,5 +1,5 @@
 /*
- * test_throttle.c - how often a password may be guessed.
+ * test_throttle.c - how often a password may be guessed, and accounts be made.
  */
 #include "api/throttle.h"
 
@@ -12,7 +12,8 @@
 #define MOST 3
 
 static struct config config = { .login_failures = MOST,
-	.login_window_ms = 60000 };
+	.login_window_ms = 60000,
+	.registrations_max = MOST };
 static struct app app = { .config = &config };
 static struct memory_answer answer;
 
@@ -128,4 +129,63 @@ Test(throttle, a_network_of_ipv6_is_one_address)
 	fail("anna", "2001:db8:1:2::1", MOST);
 	cr_expect_eq(try_once("anna", "2001:db8:1:2:ffff::9", PASSES), 429);
 	cr_expect_eq(try_once("anna", "2001:db8:1:3::1", PASSES), 0);
+}
+
+enum registration { MADE, BROKEN };
+
+/* The status of a registration from address: 0 when it was let through. */
+static int
+register_once(const char *address, enum registration how)
+{
+	char remote[64];
+	const char *const envp[] = { "REQUEST_METHOD=POST", "REQUEST_URI=/x",
+		remote, NULL };
+	struct http_request *req = NULL;
+	struct limit_state taken;
+	int status = 0;
+
+	memcpy(remote, "REMOTE_ADDR=", 12);
+	memcpy(remote + 12, address, strlen(address) + 1);
+	cr_assert_eq(memory_request(envp, NULL, 0, &answer, &req), OK);
+	req->app = &app;
+	if (throttle_register_or_reply(req, &taken) != OK)
+		status = req->status;
+	else if (how == BROKEN)
+		throttle_register_undo(req, &taken);
+	req->status = 200;
+	request_finish(req);
+	if (status != 0)
+		cr_expect_not_null(strstr(buf_str(&answer.bytes),
+		    "Retry-After: "));
+	memory_answer_fini(&answer);
+	return status;
+}
+
+Test(throttle, so_many_accounts_are_made_from_an_address)
+{
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(register_once("192.0.2.1", MADE), 0);
+	cr_expect_eq(register_once("192.0.2.1", MADE), 429);
+	cr_expect_eq(register_once("192.0.2.2", MADE), 0);
+}
+
+Test(throttle, a_network_of_ipv6_makes_accounts_as_one_address)
+{
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(register_once("2001:db8:1:2::1", MADE), 0);
+	cr_expect_eq(register_once("2001:db8:1:2:ffff::9", MADE), 429);
+	cr_expect_eq(register_once("2001:db8:1:3::1", MADE), 0);
+}
+
+Test(throttle, a_registration_that_broke_does_not_count)
+{
+	for (int i = 0; i < 3 * MOST; i++)
+		cr_expect_eq(register_once("192.0.2.1", BROKEN), 0);
+}
+
+Test(throttle, registrations_and_logins_are_counted_apart)
+{
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(register_once("192.0.2.1", MADE), 0);
+	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 0);
 }

@@ -1,4 +1,4 @@
--- (id, the call as a JSON object) of user $1, newest first, at most $2; null filters: below id $3, model $4, status $5, since $6, until $7, text like $8
+-- (id, the call as a JSON object) of user $1, newest first, at most $2; null filters: below id $3, model $4, status $5, since $6, until $7, text like $8, those of the ids $9
 -- planned anew: most filters are absent
 select
     c.id,
@@ -49,5 +49,6 @@ where c.user_id = $1::uuid
         where t.user_id = c.user_id
             and t.id = c.id
             and (t.request ilike $8::text or t.response ilike $8::text)))
+    and ($9::uuid[] is null or c.id = any ($9::uuid[]))
 order by c.id desc
 limit $2::bigint

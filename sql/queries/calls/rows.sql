@@ -6,12 +6,12 @@ select
     c.provider,
     c.model,
     c.status,
-    c.stream,
+    c.stream::text,
     c.prompt_tokens,
     c.completion_tokens,
     c.cached_tokens,
     c.reasoning_tokens,
-    c.estimated,
+    c.estimated::text,
     minuted.usd(c.cost_pico),
     trim_scale(c.latency_us / 1000.0),
     trim_scale(c.first_token_us / 1000.0),
@@ -39,5 +39,6 @@ where c.user_id = $1::uuid
         where t.user_id = c.user_id
             and t.id = c.id
             and (t.request ilike $8::text or t.response ilike $8::text)))
+    and ($9::uuid[] is null or c.id = any ($9::uuid[]))
 order by c.id desc
 limit $2::bigint

@@ -10,7 +10,8 @@ with field as materialized (
     -- one row an id: a statement can write a row only once, and an end wins;
     -- an ingested log, whose id a client chose, loses to a call of ours
     select distinct on (f[1], f[2])
-        f[1]::uuid as user_id,
+        -- null, which is refused, in a line of another length
+        (case when cardinality(f) = 30 then f[1] end)::uuid as user_id,
         f[2]::uuid as id,
         f[3]::uuid as key_id,
         f[4] as kind,
@@ -41,7 +42,8 @@ with field as materialized (
         convert_from(decode(f[29], 'escape'), 'UTF8') as request,
         convert_from(decode(f[30], 'escape'), 'UTF8') as response
     from field
-    order by f[1], f[2], f[4] = 'ingest', f[8] = 'running', number
+    order by f[1], f[2], f[4] = 'ingest', f[8] = 'running',
+        f[8] = 'interrupted', number
 ), written as (
     insert into minuted.calls as c (
         user_id, id, key_id, kind, provider, model, upstream_model, status,
@@ -85,7 +87,11 @@ with field as materialized (
         finished_at = excluded.finished_at
     where excluded.kind <> 'ingest'
         and (c.kind = 'ingest'
-            or (c.status = 'running' and excluded.status <> 'running'))
+            or (excluded.status <> 'running'
+                and (c.status = 'running'
+                    or (c.status = 'interrupted'
+                        and (excluded.status <> 'interrupted'
+                            or c.error = 'owner_gone')))))
     returning
         user_id, id, key_id, kind, provider, model, environment, status,
         prompt_tokens, completion_tokens, cost_pico, latency_us, started_at,
@@ -118,7 +124,7 @@ select
     coalesce(model, ''),
     coalesce(environment, ''),
     count(*),
-    count(*) filter (where status in ('failed', 'interrupted')),
+    count(*) filter (where status <> 'completed'),
     coalesce(sum(prompt_tokens), 0),
     coalesce(sum(completion_tokens), 0),
     coalesce(sum(prompt_tokens) filter (where status <> 'completed'), 0),

@@ -7,7 +7,8 @@ with field as materialized (
     insert into minuted.events (
         user_id, id, key_id, subject, level, message, metadata, logged_at)
     select
-        f[1]::uuid,
+        -- null, which is refused, in a line of another length
+        (case when cardinality(f) = 8 then f[1] end)::uuid,
         f[2]::uuid,
         f[3]::uuid,
         convert_from(decode(f[4], 'escape'), 'UTF8'),

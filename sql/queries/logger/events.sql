@@ -1,4 +1,4 @@
--- (microseconds, id, user_id, message, level, timestamp, metadata) of events of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, level $5, user_id $6, since $7, until $8, message like $9
+-- (microseconds, id, user_id, message, level, timestamp, metadata) of events of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, level $5, user_id $6, since $7, until $8, message like $9, those of the ids $10
 -- planned anew: most filters are absent
 select
     (extract(epoch from e.logged_at) * 1000000)::bigint,
@@ -22,5 +22,6 @@ where e.user_id = $1::uuid
     and ($5::text is null or e.level = $5::text)
     and ($6::text is null or e.subject = $6::text)
     and ($9::text is null or e.message ilike $9::text)
+    and ($10::uuid[] is null or e.id = any ($10::uuid[]))
 order by e.logged_at desc, e.id desc
 limit $2::bigint

@@ -1,4 +1,4 @@
--- (microseconds, id, user_id, source, query, response, timestamp, metadata) of ingested LLM logs of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, source $5, user_id $6, since $7, until $8, query or response like $9
+-- (microseconds, id, user_id, source, query, response, timestamp, metadata) of ingested LLM logs of user $1, newest first, at most $2; null: no filter: those after time $3 and id $4, source $5, user_id $6, since $7, until $8, query or response like $9, those of the ids $10
 -- planned anew: most filters are absent
 select
     (extract(epoch from c.started_at) * 1000000)::bigint,
@@ -23,9 +23,8 @@ where c.user_id = $1::uuid
         end::uuid)
     and c.started_at >= coalesce($7::timestamptz, '-infinity')
     and ($5::text is null or c.source = $5::text)
-    and ($6::text is null
-        -- what is indexed is the name in lower case
-        or (lower(c.end_user) = lower($6::text) and c.end_user = $6::text))
+    and ($6::text is null or c.end_user = $6::text)
     and ($9::text is null or t.request ilike $9::text or t.response ilike $9::text)
+    and ($10::uuid[] is null or c.id = any ($10::uuid[]))
 order by c.started_at desc, c.id desc
 limit $2::bigint

@@ -1,7 +1,8 @@
 -- (total, the columns of get.sql) of the chat $2 of user $1, at least one row if it is there: in the role $3 (null: any), newest first, after the id $4 when not null, at most $5 from the $6th; total is $7 when not null
-select t.total, m.id, m.chat_id, m.role, m.content, m.name, m.function_call, m.tool_calls, m.metadata,
+-- in binary: a page of 50 takes PostgreSQL half the time that text takes
+select t.total, m.id, m.role, m.content, m.name, m.function_call, m.tool_calls, m.metadata,
     m.tokens, m.prompt_tokens, m.completion_tokens, m.latency, m.model, m.cost_pico, m.call_id,
-    minuted.iso(m.created_at), minuted.iso(m.updated_at)
+    m.created_at, m.updated_at
 from (
     select case
             when $7::bigint is not null then $7::bigint

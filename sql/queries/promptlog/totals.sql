@@ -2,11 +2,12 @@
 --
 -- From the hourly counts, but for the hour in which the period begins: its
 -- calls are read.  The counts outlive the rows, so the period begins with the
--- oldest row at the earliest.
+-- oldest call at the earliest: not with an ingested log, whose id can be any.
 with oldest as materialized (
     select minuted.uuid_time(c.id) as at
     from minuted.calls c
     where c.user_id = $1::uuid
+        and c.kind <> 'ingest'
     order by c.id
     limit 1
 ), began as materialized (

@@ -1,0 +1,19 @@
+-- as events.sql, of the rows of user $1 that were noted as late; a text is null where there is no such row
+select s.id, coalesce(min(s.at) over (), now()), coalesce(max(s.at) over (), now()), s.first, s.second
+from (
+    select r.*,
+        sum(octet_length(concat(r.first, r.second))) over (order by r.id rows unbounded preceding)
+            - octet_length(concat(r.first, r.second)) as before
+    from (
+        select l.id, e.logged_at as at, e.message as first, null::text as second
+        from minuted.search_late l
+        left join minuted.events e on e.user_id = l.user_id and e.id = l.id
+        where l.user_id = $1::uuid
+            and l.what = 'events'
+            and l.noted_at < now() - $3::int * interval '1 second'
+        order by l.id
+        limit $2::bigint
+    ) r
+) s
+where s.before < $4::bigint
+order by s.id

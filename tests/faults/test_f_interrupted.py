@@ -1,0 +1,185 @@
+"""test_f_interrupted.py - calls that nobody can end any more, what they held, and
+a supervisor's successor."""
+
+import os
+import pathlib
+import shutil
+import signal
+import time
+
+from audit import audit
+from client import chat_body
+from harness import TOP, note
+from instance import wait_until
+
+ABANDONED = (TOP / "sql/queries/maintenance/abandoned.sql").read_text()
+
+
+def status_of(instance, call):
+    rows = instance.psql("select status, coalesce(error, '') from minuted.calls "
+                         f"where id = '{call}'")
+    return tuple(rows[0]) if rows else None
+
+
+def running_call(instance, stream):
+    """The id of the call of a stream, once the log shows it."""
+    call = stream.headers["X-Call-Id"]
+    wait_until(lambda: status_of(instance, call) == ("running", ""))
+    return call
+
+
+def counted_exactly(instance):
+    figures = audit(instance.psql, [], "0 seconds")
+    assert figures["duplicate"] == figures["uncounted"] == 0, figures
+    return figures
+
+
+def kill_all(instance):
+    os.killpg(instance.process.pid, signal.SIGKILL)
+    instance.process.wait()
+
+
+def test_calls_in_hand_are_kept_in_memory_that_is_given_back(make_instance):
+    instance = make_instance()
+    home = instance.calls_in_hand()
+    assert home.stat().st_mode & 0o7777 == 0o700
+    assert not list(pathlib.Path(instance.settings["SPOOL_DIR"]).glob("inflight*"))
+    assert instance.stop_minuted() == 0
+    assert not home.exists()
+
+
+def test_f13_a_machine_that_lost_power_leaves_no_call_running(make_instance):
+    """Its memory is gone, and with it what was known of calls in hand."""
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=200 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        kill_all(instance)
+    shutil.rmtree(instance.calls_in_hand())
+    instance.psql("update minuted.calls set started_at = now() - interval '1 day' "
+                  f"where id = '{call}'")
+    instance.start_minuted()
+    wait_until(lambda: status_of(instance, call) == ("interrupted", "owner_gone"))
+    counted_exactly(instance)
+    got = user.get(f"/v1/calls/{call}").json()
+    assert got["status"] == "interrupted"
+    note("F-13 calls", "power loss with a call in hand", 1, None,
+         "it is `interrupted` after the next start, by its age")
+
+
+def end_it(instance):
+    """As if the calls that run were too old."""
+    count = instance.psql(ABANDONED.replace("$1", "'0'"))[-1][0]
+    assert int(count) >= 1
+
+
+def test_an_end_wins_over_an_interruption_by_age(make_instance):
+    instance = make_instance()
+    with instance.user().chat_stream("chunks=20 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        end_it(instance)
+        assert status_of(instance, call) == ("interrupted", "owner_gone")
+        counted_exactly(instance)
+        assert list(stream.events())[-1].data == "[DONE]"
+    wait_until(lambda: status_of(instance, call) == ("completed", ""))
+    counted_exactly(instance)
+
+
+def test_an_end_from_the_spool_wins_over_an_interruption_by_age(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    with instance.user().chat_stream("chunks=20 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        end_it(instance)
+        cluster.stop("immediate")
+        assert list(stream.events())[-1].data == "[DONE]"
+    cluster.start()
+    wait_until(lambda: status_of(instance, call) == ("completed", ""))
+    counted_exactly(instance)
+
+
+def test_what_a_dead_worker_knew_wins_over_an_interruption_by_age(make_instance):
+    instance = make_instance()
+    with instance.user().chat_stream("chunks=200 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        end_it(instance)
+        for pid in instance.workers():
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: status_of(instance, call) == ("interrupted", "worker_died"))
+    counted_exactly(instance)
+
+
+def keyed(user, key, prompt, stream=False):
+    """A call with an Idempotency-Key."""
+    ask = user.stream if stream else user.post
+    return ask("/v1/chat/completions", chat_body(prompt, stream=stream),
+               headers={"Idempotency-Key": key})
+
+
+def test_a_dead_workers_idempotency_key_is_free_at_once(make_instance, provider):
+    instance = make_instance()
+    user = instance.user()
+    mark = f"m{time.monotonic_ns()}"
+    with keyed(user, mark, f"tag={mark} chunks=200 delay=0.1", stream=True) as stream:
+        running_call(instance, stream)
+        for pid in instance.workers():
+            os.kill(pid, signal.SIGKILL)
+    instance.wait_healthy()
+    taken = "select count(*) from minuted.idempotency_keys where state = 'running'"
+    wait_until(lambda: instance.psql(taken) == [["0"]])
+    got = keyed(user, mark, f"tag={mark}")
+    assert got.status == 200, got
+    assert "Idempotency-Replayed" not in got.headers
+    again = keyed(user, mark, f"tag={mark}")
+    assert again.status == 200 and again.headers["Idempotency-Replayed"] == "true"
+    assert len(provider.seen(mark)) == 2
+
+
+def test_a_living_workers_idempotency_key_stays_taken(make_instance):
+    instance = make_instance(env={"WORKERS": 1})
+    user = instance.user()
+    key = f"k{time.monotonic_ns()}"
+    with keyed(user, key, "chunks=20 delay=0.1", stream=True) as stream:
+        running_call(instance, stream)
+        instance.reload()  # the old worker drains, nobody sweeps it
+        time.sleep(0.5)
+        got = keyed(user, key, "chunks=20 delay=0.1", stream=True)
+        assert got.status == 409, got
+        assert list(stream.events())[-1].data == "[DONE]"
+
+
+def test_f02_the_next_supervisor_serves_while_old_workers_drain(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=40 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        old = instance.workers()
+        instance.process.kill()
+        instance.process.wait()
+        began = time.monotonic()
+        instance.start_minuted()  # as a service manager does
+        instance.wait_healthy()
+        assert time.monotonic() - began < 3  # a second, and a margin
+        assert user.chat().status == 200
+        assert any(os.path.exists(f"/proc/{pid}") for pid in old)
+        assert list(stream.events())[-1].data == "[DONE]"
+    assert status_of(instance, call) == ("completed", "")
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in old))
+    note("F-02 successor", "SIGKILL of the supervisor, started again at once", 1, None,
+         "new workers serve, old ones end the streams they have")
+
+
+def test_f02_an_old_worker_that_dies_is_swept_by_the_next_supervisors(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    with user.chat_stream("chunks=200 delay=0.1") as stream:
+        call = running_call(instance, stream)
+        old = instance.workers()
+        instance.process.kill()
+        instance.process.wait()
+        instance.start_minuted()
+        instance.wait_healthy()
+        for pid in old:
+            if os.path.exists(f"/proc/{pid}"):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: status_of(instance, call) == ("interrupted", "worker_died"))
+    counted_exactly(instance)

@@ -1,0 +1,370 @@
+/*
+ * test_admit.c - limits of users and keys: which apply, what is reserved, what
+ * is given back.
+ */
+#include "api/admit.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+
+#include "asking.h"
+
+#define THREADS 8
+#define USD     ((int64_t)1000000000000) /* pico-dollars */
+
+static struct memory_answer answer;
+
+static void
+setup(void)
+{
+	asking_setup();
+}
+
+static void
+teardown(void)
+{
+	asking_teardown();
+}
+
+TestSuite(admit, .init = setup, .fini = teardown, .timeout = 60);
+
+static void
+set_limits(const char *columns, const char *values)
+{
+	char sql[512];
+
+	(void)snprintf(sql, sizeof(sql),
+	    "insert into minuted.limits (user_id, %s) values ('" ASKING_USER
+	    "', %s)",
+	    columns, values);
+	scratch_do(asking_db, sql);
+	rules_changed(asking_app.rules);
+}
+
+static struct http_request *
+post(struct memory_answer *to)
+{
+	static const char *const envp[] = { "REQUEST_METHOD=POST",
+		"REQUEST_URI=/v1/chat/completions",
+		"CONTENT_TYPE=application/json", NULL };
+
+	return asking_request(envp, NULL, to);
+}
+
+static void
+use_key(struct http_request *req)
+{
+	req->who.credential = CREDENTIAL_KEY;
+	cr_assert_eq(uuid_parse(ASKING_KEY, &req->who.key_id), OK);
+}
+
+static void
+end(struct http_request *req)
+{
+	if (req->status == 0)
+		req->status = 204;
+	request_finish(req);
+	memory_answer_fini(&answer);
+}
+
+/* --- requests --------------------------------------------------------- */
+
+/* The status of a request; 0: it was let through. */
+static int
+ask(bool key)
+{
+	struct http_request *req = post(&answer);
+	int status;
+
+	if (key)
+		use_key(req);
+	(void)!admit_request_or_reply(req);
+	status = req->status;
+	end(req);
+	return status;
+}
+
+Test(admit, without_limits_everything_passes)
+{
+	for (int i = 0; i < 100; i++)
+		cr_expect_eq(ask(false), 0);
+}
+
+Test(admit, so_many_requests_in_a_window)
+{
+	set_limits("requests, window_s", "3, 3600");
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+	cr_expect_eq(ask(true), 429, "a key is the user's too");
+}
+
+Test(admit, the_tightest_window_is_told)
+{
+	struct http_request *req;
+
+	set_limits("requests, window_s", "100, 3600");
+	set_limits("requests, window_s, key_id", "3, 3600, '" ASKING_KEY "'");
+	req = post(&answer);
+	use_key(req);
+	cr_expect_eq(admit_request_or_reply(req), OK);
+	cr_expect_not_null(strstr(buf_str(&req->out_headers),
+	    "RateLimit-Limit: 3\r\nRateLimit-Remaining: 2\r\n"));
+	end(req);
+}
+
+Test(admit, what_the_keys_window_refuses_takes_nothing_of_the_users)
+{
+	set_limits("requests, window_s", "5, 3600");
+	set_limits("requests, window_s, key_id", "1, 3600, '" ASKING_KEY "'");
+	cr_expect_eq(ask(true), 0);
+	for (int i = 0; i < 10; i++)
+		cr_expect_eq(ask(true), 429);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+}
+
+Test(admit, a_changed_limit_counts_from_the_next_request)
+{
+	set_limits("requests, window_s", "1, 3600");
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+	scratch_do(asking_db, "update minuted.limits set requests = 3");
+	cr_expect_eq(ask(false), 429, "nobody has heard of it");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(ask(false), 0);
+	scratch_do(asking_db, "delete from minuted.limits");
+	rules_changed(asking_app.rules);
+	for (int i = 0; i < 10; i++)
+		cr_expect_eq(ask(false), 0);
+}
+
+Test(admit, while_postgresql_is_away_the_last_limits_stay)
+{
+	set_limits("requests, window_s", "2, 3600");
+	cr_expect_eq(ask(false), 0);
+	scratch_do(asking_db, "alter table minuted.limits rename to gone");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+}
+
+Test(admit, limits_that_never_were_read_are_a_503)
+{
+	scratch_do(asking_db, "alter table minuted.limits rename to gone");
+	cr_expect_eq(ask(false), 503);
+}
+
+static void *
+ask_often(void *arg)
+{
+	int *passed = arg;
+	struct memory_answer own;
+
+	for (int i = 0; i < 20; i++) {
+		struct http_request *req = post(&own);
+
+		req->db = NULL; /* the limits were read */
+		*passed += admit_request_or_reply(req) == OK;
+		if (req->status == 0)
+			req->status = 204;
+		request_finish(req);
+		memory_answer_fini(&own);
+	}
+	return NULL;
+}
+
+Test(admit, n_allowed_means_n_pass_in_threads)
+{
+	pthread_t threads[THREADS];
+	int passed[THREADS] = { 0 };
+	int sum = 0;
+
+	set_limits("requests, window_s", "51, 3600");
+	cr_expect_eq(ask(false), 0);
+	for (size_t i = 0; i < THREADS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, ask_often,
+				 &passed[i]),
+		    0);
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		sum += passed[i];
+	}
+	cr_expect_eq(sum, 50);
+}
+
+/* --- calls ------------------------------------------------------------ */
+
+/* A dollar a thousand tokens, in and out. */
+static struct catalog_target dear = { .price = {
+					  USD / 1000, USD / 1000, -1, -1 } };
+static struct catalog_target unpriced = { .price = { -1, -1, -1, -1 } };
+
+/* A prompt of 100 tokens by estimate, and an answer of up to 400: half a
+ * dollar of the dear one. */
+static struct call *
+call_of(struct http_request *req, const struct catalog_target *target)
+{
+	struct call *call = call_new(req, NULL, NULL);
+	char *json = arena_printf(req->arena,
+	    "{\"max_tokens\":400,\"x\":\"%*s\"}", 375, "");
+
+	cr_assert_not_null(call);
+	cr_assert_not_null(json);
+	cr_assert_eq(strlen(json), 400);
+	call->target = target;
+	call->request_json = json;
+	call->request_len = strlen(json);
+	return call;
+}
+
+/* Admits a call and keeps it running; the status of the answer, or 0. */
+static int
+start(struct http_request *req, struct call **out,
+    const struct catalog_target *target)
+{
+	*out = call_of(req, target);
+	(void)!admit_calls_or_reply(req, *out);
+	return req->status;
+}
+
+static void
+settle(struct call *call, int64_t prompt, int64_t completion, int64_t cost)
+{
+	call->usage.prompt = prompt;
+	call->usage.completion = completion;
+	call->cost_pico = cost;
+	cr_assert_not_null(call->settle);
+	call->settle(call);
+}
+
+/* The status of one more call, which ends at once and costs nothing. */
+static int
+one_more(const struct catalog_target *target)
+{
+	struct http_request *req = post(&answer);
+	struct call *call;
+	int status = start(req, &call, target);
+
+	if (status == 0)
+		admit_undo(call);
+	end(req);
+	return status;
+}
+
+#define RUNNING 3
+
+Test(admit, so_many_calls_at_once)
+{
+	struct memory_answer answers[RUNNING];
+	struct http_request *reqs[RUNNING];
+	struct call *calls[RUNNING];
+
+	set_limits("calls", "3");
+	for (size_t i = 0; i < RUNNING; i++) {
+		reqs[i] = post(&answers[i]);
+		cr_expect_eq(start(reqs[i], &calls[i], &unpriced), 0);
+	}
+	cr_expect_eq(one_more(&unpriced), 429);
+	settle(calls[0], 1, 1, 0);
+	cr_expect_eq(one_more(&unpriced), 0);
+	admit_undo(calls[1]);
+	cr_expect_eq(one_more(&unpriced), 0);
+	for (size_t i = 0; i < RUNNING; i++) {
+		reqs[i]->status = 204;
+		request_finish(reqs[i]);
+		memory_answer_fini(&answers[i]);
+	}
+}
+
+Test(admit, a_budget_is_reserved_before_the_call)
+{
+	struct memory_answer answers[RUNNING];
+	struct http_request *reqs[RUNNING];
+	struct call *calls[RUNNING];
+
+	set_limits("budget_pico", "1500000000000");
+	for (size_t i = 0; i < RUNNING; i++) {
+		reqs[i] = post(&answers[i]);
+		cr_expect_eq(start(reqs[i], &calls[i], &dear), 0);
+	}
+	cr_expect_eq(one_more(&dear), 429, "three halves are reserved");
+	settle(calls[0], 100, 0, USD / 10);
+	cr_expect_eq(one_more(&dear), 429, "0.1 is spent, 1.0 reserved");
+	admit_undo(calls[1]);
+	cr_expect_eq(one_more(&dear), 0, "0.1 is spent, 0.5 reserved");
+	settle(calls[2], 100, 1300, USD * 14 / 10);
+	cr_expect_eq(one_more(&dear), 429, "1.5 is spent");
+	for (size_t i = 0; i < RUNNING; i++) {
+		reqs[i]->status = 204;
+		request_finish(reqs[i]);
+		memory_answer_fini(&answers[i]);
+	}
+}
+
+Test(admit, what_the_tables_say_was_spent_counts)
+{
+	set_limits("budget_pico", "1000000000000");
+	scratch_do(asking_db,
+	    "insert into minuted.usage_hourly (user_id, key_id, model, hour,"
+	    " kind, provider, calls, cost_pico) values ('" ASKING_USER
+	    "', '00000000-0000-0000-0000-000000000000', 'm', "
+	    "date_trunc('hour', now()), 'chat.completion', 'p',"
+	    " 1, 600000000000)");
+	cr_expect_eq(one_more(&dear), 429);
+}
+
+Test(admit, without_a_price_a_budget_is_a_503)
+{
+	set_limits("budget_pico", "1000000000000");
+	cr_expect_eq(one_more(&unpriced), 503);
+}
+
+Test(admit, spend_that_cannot_be_read_is_a_503)
+{
+	set_limits("budget_pico", "1000000000000");
+	cr_expect_eq(ask(false), 0);
+	scratch_do(asking_db,
+	    "alter table minuted.usage_hourly rename to gone");
+	cr_expect_eq(one_more(&dear), 503);
+	scratch_do(asking_db,
+	    "alter table minuted.gone rename to usage_hourly");
+	cr_expect_eq(one_more(&dear), 0);
+}
+
+Test(admit, tokens_a_minute_are_taken_and_settled)
+{
+	struct http_request *req = post(&answer);
+	struct call *call;
+
+	set_limits("tokens_per_minute", "1000");
+	cr_expect_eq(start(req, &call, &unpriced), 0); /* 500 */
+	settle(call, 100, 700, 0);                     /* 800 */
+	end(req);
+	req = post(&answer);
+	cr_expect_eq(start(req, &call, &unpriced), 429);
+	end(req);
+}
+
+Test(admit, tokens_that_were_not_used_are_given_back)
+{
+	set_limits("tokens_per_minute", "500");
+	for (int i = 0; i < 4; i++) {
+		struct http_request *req = post(&answer);
+		struct call *call;
+
+		cr_expect_eq(start(req, &call, &unpriced), 0, "call %d", i);
+		settle(call, 0, 0, 0);
+		end(req);
+	}
+}
+
+Test(admit, what_one_limit_refuses_reserves_nothing_of_another)
+{
+	set_limits("calls, budget_pico", "1, 100000000000");
+	cr_expect_eq(one_more(&dear), 429, "the budget does");
+	scratch_do(asking_db, "update minuted.limits set budget_pico = null");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(one_more(&dear), 0, "its place was given back");
+}
