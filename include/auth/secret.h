@@ -30,6 +30,7 @@ bool secret_key_prefix(const char *key, char prefix[SECRET_PREFIX_SIZE]);
 enum err secret_refresh_make(char token[SECRET_TOKEN_SIZE]) MUST_CHECK;
 /* 24 characters of base62 for a user that brought no password. */
 enum err secret_password_make(char out[SECRET_PASSWORD_SIZE]) MUST_CHECK;
+/* Never fail, in want of memory neither. */
 void secret_hash(const char *secret, char out[SECRET_HASH_SIZE]);
 void secret_hash_bytes(const void *data, size_t len,
     char out[SECRET_HASH_SIZE]);

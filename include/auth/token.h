@@ -39,7 +39,8 @@ struct token_claims {
 enum err token_issue(const struct token_keys *keys, const struct uuid *user_id,
     const struct uuid *family_id, int64_t version, char **out) MUST_CHECK;
 
-/* ERR_AUTH for anything but a valid, current token of ours. */
+/* ERR_AUTH for anything but a valid, current token of ours; ERR_MEMORY when
+ * that cannot be told. */
 enum err token_verify(const struct token_keys *keys, const char *token,
     struct token_claims *out) MUST_CHECK;
 

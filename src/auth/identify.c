@@ -103,7 +103,7 @@ accept_token(const struct auth *auth, struct http_request *req,
 
 	err = verified_token(auth->verified, token, &claims);
 	if (err != OK)
-		return ERR_AUTH;
+		return err;
 	err = find_user(auth, req, &claims.user_id, &user);
 	if (err != OK)
 		return err;

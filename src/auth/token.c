@@ -152,25 +152,38 @@ check_claims(const struct token_keys *keys, jwt_t *jwt,
 	return check_times(keys, jwt, out);
 }
 
+/*
+ * ERR_MEMORY whatever the result is, when an allocation failed on the way: a
+ * signature that could not be made is compared all the same.
+ */
+static enum err
+decode(const char *secret, const char *token, jwt_t **out)
+{
+	int failed;
+
+	errno = 0;
+	failed = jwt_decode(out, token, (const unsigned char *)secret,
+	    (int)strlen(secret));
+	if (errno == ENOMEM)
+		return ERR_MEMORY;
+	if (failed != 0 || *out == NULL || jwt_get_alg(*out) != JWT_ALG_HS256)
+		return ERR_AUTH;
+	return OK;
+}
+
 static enum err
 verify_with(const struct token_keys *keys, const char *secret,
     const char *token, struct token_claims *out)
 {
 	struct token_claims claims = { 0 };
-	enum err err = ERR_AUTH;
 	jwt_t *jwt = NULL;
+	enum err err;
 
-	if (jwt_decode(&jwt, token, (const unsigned char *)secret,
-		(int)strlen(secret)) != 0 ||
-	    jwt == NULL)
-		goto out;
-	/* also what a failed allocation inside jwt_decode() ends at */
-	if (jwt_get_alg(jwt) != JWT_ALG_HS256)
-		goto out;
-	err = check_claims(keys, jwt, &claims);
+	err = decode(secret, token, &jwt);
+	if (err == OK)
+		err = check_claims(keys, jwt, &claims);
 	if (err == OK)
 		*out = claims;
-out:
 	jwt_free(jwt);
 	return err;
 }
@@ -179,12 +192,13 @@ enum err
 token_verify(const struct token_keys *keys, const char *token,
     struct token_claims *out)
 {
+	enum err err;
+
 	if (token == NULL || !is_secret(keys->secret) || !is_shaped(token))
 		return ERR_AUTH;
-	if (verify_with(keys, keys->secret, token, out) == OK)
-		return OK;
-	if (!is_secret(keys->secret_old))
-		return ERR_AUTH;
+	err = verify_with(keys, keys->secret, token, out);
+	if (err != ERR_AUTH || !is_secret(keys->secret_old))
+		return err;
 	return verify_with(keys, keys->secret_old, token, out);
 }
 

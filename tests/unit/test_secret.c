@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "auth/secret.h"
+#include "failing.h"
 
 Test(secret, a_key_has_the_promised_shape)
 {
@@ -90,4 +91,24 @@ Test(secret, equality_is_of_whole_texts)
 	cr_expect_not(secret_equal("abc", "abcd"));
 	cr_expect_not(secret_equal("", "a"));
 	cr_expect(secret_equal("", ""));
+}
+
+/* One that is left over would take a caller for the one before. */
+Test(secret, want_of_memory_does_not_change_a_hash)
+{
+	char usual[SECRET_HASH_SIZE], other[SECRET_HASH_SIZE];
+	char hash[SECRET_HASH_SIZE] = "";
+	bool hit = false;
+
+	secret_hash("mine", usual);
+	secret_hash("another's", other);
+	for (int n = 0; n < 8; n++) {
+		secret_hash("another's", hash);
+		failing_after(n);
+		secret_hash("mine", hash);
+		hit = failing_stop() || hit;
+		cr_expect_str_eq(hash, usual, "allocation %d", n);
+	}
+	cr_expect_not(hit, "hashing allocates");
+	cr_expect_str_neq(usual, other);
 }

@@ -2,6 +2,7 @@
  * test_token.c - access tokens: what is issued, and the table of forgeries.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
@@ -401,39 +402,66 @@ Test(token, its_life_is_the_settings_rounded_up_to_seconds)
  */
 void *__libc_malloc(size_t len);
 static _Thread_local int allocations_left = -1;
+static _Thread_local int allocations_refused;
 
 void *
 malloc(size_t len)
 {
-	if (allocations_left == 0)
+	if (allocations_left == 0) {
+		allocations_refused++;
+		errno = ENOMEM;
 		return NULL;
+	}
 	if (allocations_left > 0)
 		allocations_left--;
 	return __libc_malloc(len);
 }
 
-Test(token, want_of_memory_never_lets_a_forgery_in)
+/* The n-th allocation and all after it fail; none is still wanted when
+ * allocations_refused stays 0. */
+static enum err
+verify_short(const char *token, int n)
 {
 	struct token_claims claims;
+	enum err err;
+
+	allocations_refused = 0;
+	allocations_left = n;
+	err = token_verify(&keys, token, &claims);
+	allocations_left = -1;
+	return err;
+}
+
+Test(token, want_of_memory_never_lets_a_forgery_in)
+{
 	struct buf text;
-	char *forged, *good = issue(&keys);
+	char *forged;
 
 	buf_init(&text, 4096);
 	payload(&text, NULL);
 	forged = forge(HEADER, buf_str(&text), OTHER, EVP_sha256());
 	for (int n = 0; n < 120; n++) {
-		enum err bad, well;
+		enum err err = verify_short(forged, n);
 
-		allocations_left = n;
-		bad = token_verify(&keys, forged, &claims);
-		allocations_left = n;
-		well = token_verify(&keys, good, &claims);
-		allocations_left = -1;
-		cr_expect_eq(bad, ERR_AUTH, "allocation %d", n);
-		cr_expect(well == OK || well == ERR_AUTH);
+		cr_expect_eq(err, allocations_refused ? ERR_MEMORY : ERR_AUTH,
+		    "allocation %d", n);
 	}
+	cr_expect_eq(allocations_refused, 0);
 	buf_fini(&text);
 	free(forged);
+}
+
+Test(token, want_of_memory_is_not_taken_for_a_bad_token)
+{
+	char *good = issue(&keys);
+
+	for (int n = 0; n < 120; n++) {
+		enum err err = verify_short(good, n);
+
+		cr_expect_eq(err, allocations_refused ? ERR_MEMORY : OK,
+		    "allocation %d", n);
+	}
+	cr_expect_eq(allocations_refused, 0);
 	free(good);
 }
 #endif
