@@ -31,7 +31,8 @@ const char *query_cursor_make(struct http_request *req, const char *text);
 /* Absent keeps *out (NULL); malformed is a fault.  *out in the arena. */
 void query_cursor(struct http_request *req, struct problem_fields *bad,
     const char **out);
-/* Link: <path?same query, cursor replaced>; rel="next". */
+/* Link: <path?same query, cursor replaced>; rel="next".  Left out when the
+ * query is too long for a header. */
 void query_link_next(struct http_request *req, const char *cursor_text);
 
 /* text with % _ \ escaped for LIKE ... ESCAPE '\', between two %, in arena. */

@@ -13,8 +13,9 @@
 #include "http/check.h"
 #include "http/response.h"
 
-#define CURSOR_MAX 1024        /* characters; a sort value and an id */
-#define LINK_MAX   (64 * 1024) /* a request line, each byte as %XX */
+#define CURSOR_MAX 1024 /* characters; a sort value and an id */
+/* what the other headers leave of all that an answer may have */
+#define LINK_MAX (RESPONSE_HEADERS_MAX - 1024)
 
 /* Of digits only, for strtoll takes blanks, signs and nothing at all. */
 static enum err

@@ -332,6 +332,16 @@ def test_a_list_has_both_names_and_totals(user):
     assert beyond.json()["totalChats"] == 12 and "Link" not in beyond.headers
 
 
+def test_a_link_that_fits_no_header_is_left_out(user):
+    for n in range(2):
+        make_chat(user, f"c{n}")
+    user.check = False
+    short = user.get("/api/chats?limit=1&more=" + 100 * "/")
+    long = user.get("/api/chats?limit=1&more=" + 3000 * "/")
+    assert next_path(short) and "Link" not in long.headers
+    assert (short.status, long.status) == (200, 200)
+
+
 def test_an_empty_list_is_one(user):
     got = user.get("/api/chats").json()
     assert got == {"results": [], "chats": [], "totalPages": 0, "currentPage": 1,

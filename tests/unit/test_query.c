@@ -205,6 +205,17 @@ Test(query, the_link_keeps_the_query_and_replaces_the_cursor)
 	    "cursor=YWJj>");
 }
 
+Test(query, a_link_too_long_for_a_header_is_left_out)
+{
+	char uri[3100] = "/x?q=";
+
+	memset(uri + strlen(uri), '/', 3000); /* each as %2F */
+	ask(uri);
+	query_link_next(req, "abc");
+	cr_expect(buf_ok(&req->out_headers));
+	cr_expect_null(strstr(buf_str(&req->out_headers), "Link:"));
+}
+
 Test(query, the_link_holds_no_credential)
 {
 	expect_link("/x?token=secret&a=1", "Link: </x?a=1&cursor=YWJj>");
