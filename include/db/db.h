@@ -94,7 +94,8 @@ bool rows_bool(const struct db_rows *rows, size_t row, size_t col);
 /* False: null, or none. */
 bool rows_uuid(const struct db_rows *rows, size_t row, size_t col,
     struct uuid *out);
-/* A timestamptz in microseconds since 1970; 0 on null. */
+/* A timestamptz in microseconds since 1970; 0 on null, and for an infinite one
+ * or one of the year 294246 or later. */
 int64_t rows_wall_us(const struct db_rows *rows, size_t row, size_t col);
 bool rows_is_null(const struct db_rows *rows, size_t row, size_t col);
 void rows_free(struct db_rows *rows); /* accepts NULL */

@@ -284,10 +284,12 @@ account_form_refresh_or_reply(struct http_request *req, const char *name,
 	for (size_t i = 0; err == OK && *refresh == NULL && i < 3; i++)
 		body_string(bad, body, names[i], OPTIONAL, 1, REFRESH_MAX,
 		    refresh);
-	if (err != OK || *refresh != NULL)
+	if (err != OK)
 		return err;
-	if (!problem_fields_any(bad))
+	if (*refresh == NULL && !problem_fields_any(bad))
 		problem_field(bad, name, "is required");
+	if (!problem_fields_any(bad))
+		return OK;
 	(void)problem_fields_reply(bad);
 	return ERR_INPUT;
 }

@@ -1088,13 +1088,18 @@ int64_t
 rows_wall_us(const struct db_rows *rows, size_t row, size_t col)
 {
 	int64_t wall_us = 0;
+	int64_t since_us;
 
 	if (!has(rows, row, col))
 		return 0;
-	if (is_binary(rows, col))
-		return rows_int64(rows, row, col) + EPOCH_US;
-	(void)!clock_parse(rows_text(rows, row, col), &wall_us);
-	return wall_us;
+	if (!is_binary(rows, col)) {
+		(void)!clock_parse(rows_text(rows, row, col), &wall_us);
+		return wall_us;
+	}
+	since_us = rows_int64(rows, row, col);
+	if (since_us == INT64_MIN || since_us > INT64_MAX - EPOCH_US)
+		return 0;
+	return since_us + EPOCH_US;
 }
 
 bool

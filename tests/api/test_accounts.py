@@ -301,6 +301,8 @@ def test_refresh_gives_new_tokens_under_every_name(instance):
         assert instance.http.as_user(body["access"]).get("/user/me").json()["id"] == user.id
     assert fields(instance.http.post("/auth/refresh", {})) == {"refreshToken"}
     assert fields(instance.http.post("/auth/refresh", {"refreshToken": 1})) == {"refreshToken"}
+    both = {"refreshToken": 1, "refresh_token": user.refresh}
+    assert fields(instance.http.post("/auth/refresh", both)) == {"refreshToken"}
 
 
 @pytest.mark.parametrize("token", ["x", "mrt_" + "A" * 43, "é", "x" * 4000])

@@ -165,6 +165,41 @@ Test(db, rows_in_binary_say_the_same)
 	rows_free(rows);
 }
 
+Test(db, a_time_in_binary_that_is_out_of_reach_is_none)
+{
+	static const char *const times[] = { "infinity", "-infinity",
+		"294276-12-31 23:59:59Z", "4714-11-24 00:00:00Z BC" };
+	const char *args[] = { "01890a5d-ac96-774b-bcce-b302099a8057",
+		"01890a5d-ac96-774b-bcce-b302099a8058", NULL };
+	struct db_rows *rows = NULL;
+	char sql[768];
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		(void)snprintf(sql, sizeof(sql),
+		    "drop table if exists minuted.messages; "
+		    "create table minuted.messages as select '%s'::uuid as "
+		    "user_id, '%s'::uuid as chat_id, '%s'::uuid as id, 'user' "
+		    "as role, '' as content, '' as name, null::json as "
+		    "function_call, null::json as tool_calls, '{}'::json as "
+		    "metadata, 0::bigint as tokens, 0::bigint as "
+		    "prompt_tokens, 0::bigint as completion_tokens, 0::bigint "
+		    "as latency, 'm' as model, 0::bigint as cost_pico, "
+		    "null::uuid as call_id, '%s'::timestamptz as created_at, "
+		    "now() as updated_at",
+		    args[0], args[1], args[0], times[i]);
+		scratch_do(db, sql);
+		args[2] = args[0];
+		cr_assert_eq(db_query(db, DB_MESSAGES_GET, args, &rows), OK,
+		    "%s", db_fault(db)->message);
+		if (i < 3)
+			cr_expect_eq(rows_wall_us(rows, 0, 14), 0, "%s",
+			    times[i]);
+		else
+			cr_expect_lt(rows_wall_us(rows, 0, 14), 0);
+		rows_free(rows);
+	}
+}
+
 Test(db, a_duplicate_is_a_conflict_that_names_its_constraint)
 {
 	cr_expect_eq(add(db, "one"), OK);

@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/memory.h"
 #include "http/response.h"
@@ -15,6 +18,7 @@
 struct bench {
 	struct outlets outlets;
 	struct memory_answer answer;
+	struct http_transport transport;
 	struct http_request *req;
 	struct outlet *outlet;
 	int left, room, over;
@@ -48,6 +52,15 @@ on_over(void *arg)
 	bench->over++;
 }
 
+static int client = -1; /* the descriptor of the next start() */
+
+static int
+fd_of_client(struct http_request *req)
+{
+	(void)req;
+	return client;
+}
+
 static void
 start(struct bench *bench)
 {
@@ -58,6 +71,9 @@ start(struct bench *bench)
 	log_setup(LOG_ERROR, "test");
 	cr_assert_eq(memory_request(envp, NULL, 0, &bench->answer, &bench->req),
 	    OK);
+	bench->transport = *bench->req->transport;
+	bench->transport.fd = fd_of_client;
+	bench->req->transport = &bench->transport;
 	bench->outlets = (struct outlets){
 		.loop = loop_new(),
 		.stall_us = 1000000,
@@ -170,6 +186,88 @@ Test(outlet, a_client_that_left_gets_nothing_more_and_is_told_once)
 	outlets_flush(&bench.outlets);
 	cr_expect_eq(bench.left, 1);
 	stop(&bench);
+}
+
+static void
+nothing_after(void *arg)
+{
+	(void)arg;
+}
+
+/* As the relay's thread does. */
+static void
+go_round(struct bench *bench, int64_t until_us)
+{
+	int64_t due_us = outlets_due(&bench->outlets);
+
+	cr_assert_eq(loop_round(bench->outlets.loop,
+			 due_us < until_us ? due_us : until_us, nothing_after,
+			 NULL),
+	    OK);
+	outlets_watch(&bench->outlets);
+}
+
+Test(outlet, a_client_that_left_before_it_was_watched_is_told_once)
+{
+	int64_t until_us = clock_mono_us() + 10000000;
+	struct bench bench;
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	client = pair[0];
+	start(&bench);
+	cr_expect_leq(outlets_due(&bench.outlets),
+	    clock_mono_us() + OUTLET_WATCH_US);
+	cr_expect_null(bench.outlet->watch);
+	close(pair[1]);
+	while (bench.left == 0 && clock_mono_us() < until_us)
+		go_round(&bench, until_us);
+	cr_expect_eq(bench.left, 1);
+	cr_expect_not(bench.stalled);
+	cr_expect_eq(outlets_due(&bench.outlets), INT64_MAX);
+	go_round(&bench, clock_mono_us());
+	cr_expect_eq(bench.left, 1);
+	stop(&bench);
+	close(pair[0]);
+}
+
+Test(outlet, whoever_is_answered_at_once_is_never_watched)
+{
+	struct bench bench;
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	client = pair[0];
+	start(&bench);
+	outlet_finish(bench.outlet);
+	outlets_flush(&bench.outlets);
+	cr_expect_eq(bench.over, 1);
+	cr_expect_eq(outlets_due(&bench.outlets), INT64_MAX);
+	close(pair[1]);
+	go_round(&bench, clock_mono_us());
+	cr_expect_eq(bench.left, 0);
+	stop(&bench);
+	close(pair[0]);
+}
+
+Test(outlet, one_that_must_wait_for_its_client_watches_it_at_once)
+{
+	struct bench bench;
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	client = pair[0];
+	start(&bench);
+	bench.answer.stuck = true;
+	outlet_begin(bench.outlet, 200, "text/event-stream");
+	outlets_flush(&bench.outlets);
+	cr_expect_not_null(bench.outlet->watch);
+	cr_expect_eq(outlets_due(&bench.outlets), INT64_MAX);
+	close(pair[1]);
+	go_round(&bench, clock_mono_us());
+	cr_expect_eq(bench.left, 1);
+	stop(&bench);
+	close(pair[0]);
 }
 
 Test(outlet, a_reader_that_stalls_is_cut)
