@@ -5,7 +5,7 @@
  * A text has every bit of each of its parts in any letter case, so texts
  * without one of the bits of what is looked for need not be read.  That holds
  * for whatever PostgreSQL takes for the same letter: characters that are not
- * ASCII have no bits, but for those whose lower case is.
+ * ASCII have no bits, but for those of texts that it may take for one that is.
  */
 #ifndef JOURNAL_GRAMS_H
 #define JOURNAL_GRAMS_H

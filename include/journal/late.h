@@ -14,8 +14,9 @@
 #include "journal/record.h"
 
 /* Ids that are older than this when they are written are late.  Pages end
- * LATE_PATIENCE_S before now: so much later than when it was looked at may a
- * record be committed, or a clock be. */
+ * LATE_PATIENCE_S before now, by PostgreSQL's clock and that of the worker
+ * that makes them: what is between is how much later than when it was looked
+ * at a record may be committed, or another worker's clock be. */
 #define LATE_S          60
 #define LATE_PATIENCE_S "180"
 

@@ -4,8 +4,8 @@
 
 -- Calls and ingested logs of one user of a client are not found in each
 -- other's way.
-drop index minuted.calls_by_end_user;
-create index calls_by_end_user on minuted.calls (user_id, lower(end_user), id)
+create index calls_made_by_end_user
+    on minuted.calls (user_id, lower(end_user), id)
     where end_user is not null and kind <> 'ingest';
 create index calls_ingested_by_end_user
     on minuted.calls (user_id, end_user, started_at, id)
@@ -25,3 +25,7 @@ create index calls_by_environment on minuted.calls (user_id, environment, id)
     where environment is not null and kind <> 'ingest';
 
 create index events_by_level on minuted.events (user_id, level, logged_at, id);
+
+-- At the end: until here what is logged can be read.
+drop index minuted.calls_by_end_user;
+alter index minuted.calls_made_by_end_user rename to calls_by_end_user;

@@ -83,7 +83,7 @@ begin atomic
 end;
 comment on function minuted.search_places(uuid, text, int[]) is 'The ranges of ids outside of which no text of a user can have what is looked for.';
 
--- What is in no page is read whole.
+-- What is in no page is read whole, and what is late one by one.
 create function minuted.search_is_ready(owner uuid, of_what text) returns boolean
     language sql stable parallel safe
 begin atomic
@@ -109,6 +109,15 @@ begin atomic
                         limit 30000
                     ) some_texts)
             end < 30000
+            and (
+                select count(*)
+                from (
+                    select
+                    from minuted.search_late l
+                    where l.user_id = owner
+                        and l.what = of_what
+                    limit 2000
+                ) some_late) < 2000
         from minuted.search_marks m
         where m.user_id = owner
             and m.what = of_what
@@ -288,8 +297,8 @@ declare
     highest uuid := least(
         below, minuted.uuid_floor(until + interval '10 minutes'),
         'ffffffff-ffff-ffff-ffff-ffffffffffff');
-    lowest uuid := coalesce(minuted.uuid_floor(since - interval '1 day'),
-        '00000000-0000-0000-0000-000000000000');
+    -- no id is before 1970
+    lowest uuid := minuted.uuid_floor(greatest(since, '1970-01-02Z') - interval '1 day');
     ids uuid[] := '{}';
 begin
     if not minuted.search_is_ready(owner, 'texts')

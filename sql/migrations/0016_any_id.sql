@@ -62,6 +62,7 @@ create or replace function minuted.partitions_drop(keep_days int) returns bigint
         with pages as (
             delete from minuted.search_pages
             where hi < minuted.uuid_floor(now() - make_interval(days => keep_days))
+                and newest < now() - make_interval(days => keep_days)
         )
         select sum(minuted.partitions_expire(parent, keep_days, 10000))::bigint
         from unnest(array['call_texts', 'calls', 'events']) as parent;

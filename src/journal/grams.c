@@ -9,11 +9,12 @@
 #include "base/codec.h"
 
 #define LETTERS   3
-#define NOTHING   0U /* a character without bits */
+#define NOTHING   0U    /* a character without bits */
+#define SILENT    0x80U /* as if it were not there */
 #define GRAM_MASK 0xffffffU
 
-/* Characters that are not ASCII but whose lower case is, or that some
- * languages take for the lower case of an ASCII letter. */
+/* Characters that are not ASCII but whose lower case is or begins with it, or
+ * that some languages take for the lower case of an ASCII letter. */
 static const struct {
 	const char *utf8;
 	size_t len;
@@ -22,6 +23,10 @@ static const struct {
 	{ "\xe2\x84\xaa", 3, 'k' }, /* KELVIN SIGN */
 	{ "\xc4\xb0", 2, 'i' },     /* LATIN CAPITAL LETTER I WITH DOT ABOVE */
 	{ "\xc4\xb1", 2, 'i' },     /* LATIN SMALL LETTER DOTLESS I */
+	{ "\xc3\x8c", 2, 'i' },     /* LATIN CAPITAL LETTER I WITH GRAVE */
+	{ "\xc3\x8d", 2, 'i' },     /* LATIN CAPITAL LETTER I WITH ACUTE */
+	{ "\xc4\xa8", 2, 'i' },     /* LATIN CAPITAL LETTER I WITH TILDE */
+	{ "\xcc\x87", 2, SILENT },  /* COMBINING DOT ABOVE */
 };
 
 void
@@ -44,36 +49,42 @@ stranger(const char *text, size_t len, unsigned char *letter)
 	return 1; /* the bytes that follow have no bits either */
 }
 
-/* The bytes of the character at text, which has one; its letter, or NOTHING. */
-static size_t
-next_letter(const char *text, size_t len, unsigned char *letter)
-{
-	unsigned char c = (unsigned char)*text;
-
-	if (c >= 0x80)
-		return stranger(text, len, letter);
-	*letter = c >= 'A' && c <= 'Z' ? (unsigned char)(c + 'a' - 'A') : c;
-	return 1;
-}
-
 /* Where the letters of a text are read, and the last three of them. */
 struct reader {
 	const char *at;
 	size_t left;
+	bool strangers; /* are letters too, where they may be taken for one */
 	uint32_t gram;
 	size_t run; /* letters without a break */
 };
+
+/* There is one: a letter, SILENT or NOTHING. */
+static unsigned char
+next_letter(struct reader *reader)
+{
+	unsigned char letter = (unsigned char)*reader->at;
+	size_t taken = 1;
+
+	if (letter >= 'A' && letter <= 'Z')
+		letter = (unsigned char)(letter + 'a' - 'A');
+	else if (letter >= 0x80 && reader->strangers)
+		taken = stranger(reader->at, reader->left, &letter);
+	else if (letter >= 0x80)
+		letter = NOTHING;
+	reader->at += taken;
+	reader->left -= taken;
+	return letter;
+}
 
 /* The bit of the next three letters; false at the end. */
 static bool
 next_bit(struct reader *reader, uint32_t *bit)
 {
 	while (reader->left > 0) {
-		unsigned char letter;
-		size_t taken = next_letter(reader->at, reader->left, &letter);
+		unsigned char letter = next_letter(reader);
 
-		reader->at += taken;
-		reader->left -= taken;
+		if (letter == SILENT)
+			continue;
 		reader->gram = (reader->gram << 8 | letter) & GRAM_MASK;
 		reader->run = letter == NOTHING ? 0 : reader->run + 1;
 		if (reader->run >= LETTERS) {
@@ -90,7 +101,7 @@ next_bit(struct reader *reader, uint32_t *bit)
 void
 grams_add(struct grams *grams, const char *text, size_t len)
 {
-	struct reader reader = { .at = text, .left = len };
+	struct reader reader = { .at = text, .left = len, .strangers = true };
 	uint32_t bit;
 
 	while (next_bit(&reader, &bit))

@@ -41,8 +41,9 @@ static enum err
 fetch(struct db *db, const struct due *due, struct db_rows **rows)
 {
 	bool events = strcmp(due->what, "events") == 0;
+	char now[CLOCK_TEXT_SIZE];
 	const char *args[] = { due->user, due->mark, TEXT_OF(PAGE_ROWS),
-		LATE_PATIENCE_S, TEXT_OF(PAGE_BYTES) };
+		LATE_PATIENCE_S, TEXT_OF(PAGE_BYTES), now };
 	const char *late_args[] = { due->user, TEXT_OF(PAGE_ROWS),
 		LATE_PATIENCE_S, TEXT_OF(PAGE_BYTES) };
 
@@ -50,6 +51,7 @@ fetch(struct db *db, const struct due *due, struct db_rows **rows)
 		return db_query(db,
 		    events ? DB_SEARCH_LATE_EVENTS : DB_SEARCH_LATE_TEXTS,
 		    late_args, rows);
+	clock_text(clock_wall_us(), now);
 	return db_query(db, events ? DB_SEARCH_EVENTS : DB_SEARCH_TEXTS, args,
 	    rows);
 }
@@ -165,10 +167,13 @@ static enum err
 look(struct indexer *indexer, const char *after, int64_t until_us,
     char last[UUID_TEXT_SIZE])
 {
-	const char *args[] = { after, TEXT_OF(WORTH_ROWS), LATE_PATIENCE_S };
+	char now[CLOCK_TEXT_SIZE];
+	const char *args[] = { after, TEXT_OF(WORTH_ROWS), LATE_PATIENCE_S,
+		now };
 	struct db_rows *rows = NULL;
 	enum err err;
 
+	clock_text(clock_wall_us(), now);
 	err = db_query(indexer->db, DB_SEARCH_DUE, args, &rows);
 	last[0] = '\0';
 	for (size_t row = 0; err == OK && row < rows_count(rows); row++) {

@@ -144,6 +144,14 @@ def test_a_text_is_found_together_with_other_filters(full, more, count):
     assert len(got.json()) == count
 
 
+@pytest.mark.parametrize("more", ["", "&q=the+request", "&format=csv"])
+@pytest.mark.parametrize("since", ["1969-12-31", "1970-01-01"])
+def test_all_calls_are_since_the_first_day_of_clocks(full, since, more):
+    got = full.owner.get(f"/v1/calls?limit=1&since={since}{more}")
+    assert got.status == 200, got
+    assert len(got.text.splitlines()) == 2 if "csv" in more else len(got.json()["data"]) == 1
+
+
 def test_pages_of_what_was_found_have_no_gap(full):
     seen, path = [], "/api/event-logs?limit=4&q=number+1234"
     while path:

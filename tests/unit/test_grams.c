@@ -119,3 +119,14 @@ Test(grams, the_text_is_what_postgresql_reads)
 	cr_expect_eq(strlen(text), 1 + GRAMS_BITS / 4);
 	cr_expect_eq(strspn(text + 1, "0"), GRAMS_BITS / 4);
 }
+
+Test(grams, letters_with_a_dot_are_found_as_one_letter_or_two)
+{
+	add("\xc4\xb0stanbul and i\xcc\x87zmir, I\xcc\x87znik, T\xc3\x8cVO");
+	cr_expect(may_have("i\xcc\x87stanbul"));
+	cr_expect(may_have("\xc4\xb0zmir"));
+	cr_expect(may_have("iznik"));
+	cr_expect(may_have("\xc4\xb0znik"));
+	cr_expect(may_have("ti"));
+	cr_expect(may_have(", ti"));
+}

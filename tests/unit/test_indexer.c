@@ -208,3 +208,104 @@ Test(indexer, who_is_to_stop_makes_none)
 	run();
 	rows_expect(db, "not exists (select from minuted.search_pages)");
 }
+
+/* A number of events that came so long ago with ids of that time. */
+static void
+add_late(int count, const char *id_age, const char *noted_age)
+{
+	char sql[1024];
+
+	(void)snprintf(sql, sizeof(sql),
+	    "insert into minuted.search_late (user_id, what, id, noted_at)"
+	    " select '" USER "', 'events', minuted.uuid_floor(at),"
+	    " now() - '%s'::interval from (select now() - '%s'::interval"
+	    " - n * '1 s'::interval from generate_series(1, %d) n) ids (at);"
+	    "insert into minuted.events (user_id, id, subject, level, message,"
+	    " logged_at) select user_id, id, 'me', 'info', 'a zeppelin', now()"
+	    " from minuted.search_late",
+	    noted_age, id_age, count);
+	cr_assert_eq(db_script(db, sql), OK, "%s", db_fault(db)->message);
+}
+
+Test(indexer, the_few_that_came_late_are_not_late_for_ever)
+{
+	add_events(1000);
+	run();
+	add_late(3, "9 days", "2 days");
+	indexer.look_at_us = 0;
+	run();
+	rows_expect(db, "not exists (select from minuted.search_late)");
+	expect_found("zeppelin", 3);
+}
+
+Test(indexer, where_very_many_came_late_another_way_is_taken)
+{
+	add_events(1000);
+	run();
+	add_late(2000, "9 days", "1 s");
+	expect_found("zeppelin", -1);
+}
+
+Test(indexer, what_is_kept_for_its_time_is_found_whatever_its_id)
+{
+	add_events(1000);
+	run();
+	add_late(200, "10000 days", "1 hour");
+	indexer.look_at_us = 0;
+	run();
+	rows_expect(db, "not exists (select from minuted.search_late)");
+	scratch_do(db, "select minuted.partitions_drop(90)");
+	rows_expect(db, "(select count(*) from minuted.events"
+			" where message = 'a zeppelin') = 200");
+	expect_found("zeppelin", 51);
+	scratch_do(db, "update minuted.search_pages set"
+		       " newest = now() - '91 days'::interval"
+		       " where newest > now() - '1 minute'::interval");
+	scratch_do(db, "select minuted.partitions_drop(90)");
+	rows_expect(db, "(select count(*) from minuted.search_pages) = 1");
+}
+
+Test(indexer, long_texts_are_read_once)
+{
+	struct db *fresh;
+
+	scratch_do(db, "alter table minuted.call_texts_default"
+		       " alter column request set storage external");
+	scratch_do(db,
+	    "insert into minuted.call_texts (user_id, id, request)"
+	    " select '" USER "', minuted.uuid_floor('1970-01-01'::timestamptz"
+	    " + n * '1 s'::interval), repeat('text ', 8000)"
+	    " from generate_series(1, 150) n");
+	scratch_do(db, "select pg_stat_force_next_flush()");
+	run();
+	scratch_do(db, "select pg_stat_force_next_flush()");
+	rows_expect(db, "(select count(*) from minuted.search_pages) = 75");
+	fresh = scratch_connect(scratch_url, 5000);
+	/* of 21 blocks each, and their index */
+	rows_expect(fresh,
+	    "(select toast_blks_hit + toast_blks_read"
+	    " from pg_statio_user_tables"
+	    " where relname = 'call_texts_default') < 150 * 21 * 4");
+	db_free(fresh);
+}
+
+Test(indexer, a_database_whose_clock_is_ahead_has_no_more_in_pages)
+{
+	char two_hours_ago[CLOCK_TEXT_SIZE];
+	const char *look[] = { NULL, "100", "180", two_hours_ago };
+	const char *page[] = { USER, "00000000-0000-0000-0000-000000000000",
+		"1000", "180", "65536", two_hours_ago };
+	struct db_rows *rows = NULL;
+
+	add_events(1000);
+	run();
+	clock_text(clock_wall_us() - INT64_C(7200000000), two_hours_ago);
+	cr_assert_eq(db_query(db, DB_SEARCH_EVENTS, page, &rows), OK);
+	cr_expect_eq(rows_count(rows), 0);
+	rows_free(rows);
+	cr_assert_eq(db_query(db, DB_SEARCH_DUE, look, &rows), OK);
+	cr_expect_eq(rows_count(rows), 0);
+	rows_free(rows);
+	rows_expect(db, "(select upto < minuted.uuid_floor(now()"
+			" - '2 hours'::interval) from minuted.search_marks)");
+}

@@ -29,7 +29,7 @@ where c.user_id = $1::uuid
     and ($3::uuid is null or c.id < $3::uuid)
     and ($4::text is null or c.model = $4::text)
     and ($5::text is null or c.status = $5::text)
-    and ($6::timestamptz is null or c.id >= minuted.uuid_floor($6::timestamptz - interval '1 day'))
+    and ($6::timestamptz is null or c.id >= minuted.uuid_floor(greatest($6::timestamptz, '1970-01-02Z') - interval '1 day'))
     and ($6::timestamptz is null or c.started_at >= $6::timestamptz)
     and ($7::timestamptz is null or c.id < minuted.uuid_floor($7::timestamptz + interval '10 minutes'))
     and ($7::timestamptz is null or c.started_at < $7::timestamptz)

@@ -1,4 +1,4 @@
--- nothing; call.sql for a call that is not there yet, at two thirds of the cost.  A unique violation, and nothing written, when it is
+-- nothing; call.sql for a call that is not there yet, at two thirds of the cost; a unique violation if it is
 with written as (
     insert into minuted.calls (
         user_id, id, key_id, kind, provider, model, upstream_model, status,

@@ -1,10 +1,14 @@
--- (what, user, mark) where a page of $2 rows can be made, the mark null where it is one of late rows; of the 500 users after $1, and a last row of the last of them, its what null; $1 null: of those who write now
-with returned as (
+-- (what, user, mark) where a page of $2 rows can be made, the mark null where it is one of late rows; of the 500 users after $1, and a last row of the last of them, its what null; $1 null: of those who write now; $4 is the time of the caller's clock
+with until as materialized (
+    -- whichever clock is behind: ids are made by those of the workers
+    select minuted.uuid_floor(least(now(), $4::timestamptz) - $3::int * interval '1 second') as id
+), returned as (
     -- the clock was ahead: rows come behind these marks and are not late
     update minuted.search_marks m
-    set upto = minuted.uuid_floor(now() - $3::int * interval '1 second')
+    set upto = until.id
+    from until
     where $1::uuid is null
-        and m.upto > minuted.uuid_floor(now() - $3::int * interval '1 second')
+        and m.upto > until.id
 ), users as materialized (
     (select u.id
     from minuted.users u
@@ -32,7 +36,7 @@ with returned as (
                     from minuted.events e
                     where e.user_id = n.id
                         and e.id > n.upto
-                        and e.id < minuted.uuid_floor(now() - $3::int * interval '1 second')
+                        and e.id < (select id from until)
                     limit $2::bigint
                 ) some_events)
             else (
@@ -42,7 +46,7 @@ with returned as (
                     from minuted.call_texts t
                     where t.user_id = n.id
                         and t.id > n.upto
-                        and t.id < minuted.uuid_floor(now() - $3::int * interval '1 second')
+                        and t.id < (select id from until)
                     limit $2::bigint
                 ) some_texts)
         end as rows
@@ -57,7 +61,9 @@ from minuted.search_late l
 where $1::uuid is null
     and l.noted_at < now() - $3::int * interval '1 second'
 group by l.what, l.user_id
-having count(*) >= 200)
+-- few are looked at one by one, but not for ever
+having count(*) >= 200
+    or min(l.noted_at) < now() - interval '1 day')
 union all
 (select null, u.id, null
 from users u

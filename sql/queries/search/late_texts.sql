@@ -2,8 +2,9 @@
 select s.id, coalesce(min(s.at) over (), now()), coalesce(max(s.at) over (), now()), s.first, s.second
 from (
     select r.*,
-        sum(octet_length(concat(r.first, r.second))) over (order by r.id rows unbounded preceding)
-            - octet_length(concat(r.first, r.second)) as before
+        -- of a long text, its length can be told without reading it
+        sum(coalesce(octet_length(r.first), 0) + coalesce(octet_length(r.second), 0))
+            over (order by r.id rows between unbounded preceding and 1 preceding) as before
     from (
         select l.id, coalesce(c.started_at, minuted.uuid_time(t.id)) as at, t.request as first, t.response as second
         from minuted.search_late l
@@ -16,5 +17,5 @@ from (
         limit $2::bigint
     ) r
 ) s
-where s.before < $4::bigint
+where coalesce(s.before, 0) < $4::bigint
 order by s.id
