@@ -18,15 +18,17 @@ struct worker_seat {
 	int supervisor;  /* its pid: without it a worker ends */
 	int listen_fd;   /* the shared socket, non-blocking */
 	int handover[2]; /* connections of a draining worker: in [0], out [1] */
-	bool others_serve; /* a reload: it need not serve before it knows that
-			    * the schema fits */
+	bool others_serve; /* a reload: it need not serve before PostgreSQL
+			    * has said that the schema fits */
 };
 
 /* Exit codes of a worker that the supervisor acts on. */
 enum worker_exit {
 	WORKER_EXIT_OK = 0,
-	WORKER_EXIT_START = 3, /* could not start: back off */
-	WORKER_EXIT_SCHEMA = 4 /* the schema does not fit: give up */
+	WORKER_EXIT_START = 3,  /* could not start: back off */
+	WORKER_EXIT_SCHEMA = 4, /* the schema does not fit: give up */
+	WORKER_EXIT_AWAY = 5 /* others serve, and know whom this one could not
+			      * ask PostgreSQL for: leave it to them */
 };
 
 /*

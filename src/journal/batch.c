@@ -325,12 +325,13 @@ enum err
 batch_write(struct db *db, const struct record_view *records, size_t count,
     uint64_t *buried)
 {
-	struct writer w = { .db = db, .buried = buried };
+	struct writer w = { .db = db };
 	struct record_view *room;
 	enum err err;
 
 	if (count == 0)
 		return OK;
+	w.buried = buried;
 	room = calloc(count, sizeof(*room));
 	if (room == NULL)
 		return ERR_MEMORY;

@@ -288,6 +288,8 @@ get_row(const struct inflight_slot *slot, struct buf *text,
 	row->status = CALL_STATUS_INTERRUPTED;
 	row->error = "worker_died";
 	row->finished_us = clock_wall_us();
+	if (row->finished_us < row->started_us)
+		row->finished_us = row->started_us; /* it was set back */
 	row->latency_us = row->finished_us - row->started_us;
 }
 

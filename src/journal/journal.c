@@ -465,9 +465,9 @@ journal_start(const struct config *config, int instance,
 }
 
 void
-journal_stop(struct journal *journal)
+journal_end(struct journal *journal)
 {
-	if (journal == NULL)
+	if (journal == NULL || atomic_load(&journal->stop))
 		return;
 	atomic_store(&journal->stop, true);
 	pthread_mutex_lock(&journal->lock);
@@ -475,6 +475,14 @@ journal_stop(struct journal *journal)
 	pthread_cond_signal(&journal->wake);
 	pthread_mutex_unlock(&journal->lock);
 	(void)pthread_join(journal->thread, NULL); /* it was created */
+}
+
+void
+journal_stop(struct journal *journal)
+{
+	if (journal == NULL)
+		return;
+	journal_end(journal);
 	destroy(journal);
 }
 

@@ -210,9 +210,10 @@ expire(struct keeper *keeper, enum db_stmt stmt, int64_t age)
 static void
 do_chores(struct keeper *keeper)
 {
+	/* before what was counted is folded: it says who writes */
+	complain(keeper, indexer_run(&keeper->indexer, INDEX_US));
 	if (due(&keeper->fold_at_us, FOLD_US))
 		chore(keeper, DB_MAINTENANCE_FOLD);
-	complain(keeper, indexer_run(&keeper->indexer, INDEX_US));
 	if (due(&keeper->abandoned_at_us, ABANDONED_US))
 		expire(keeper, DB_MAINTENANCE_ABANDONED,
 		    keeper->config->total_ms + ABANDONED_MS);

@@ -106,6 +106,23 @@ app_start(const struct config *config, struct scoreboard *board, int slot,
 	return err;
 }
 
+/* Before the slot is somebody else's. */
+static void
+end_life(const struct app *app)
+{
+	struct inflight *calls;
+	struct uuid life;
+
+	if (app->journal == NULL)
+		return; /* it never was ours */
+	calls = app->scoreboard->inflight[app->slot];
+	if (inflight_count(calls) == 0 && inflight_life(calls, &life) &&
+	    memcmp(&life, &app->life, sizeof(life)) == 0)
+		inflight_end(calls);
+}
+
+/* What is done for a request is done before the slot's lock is let go: then
+ * what this worker held would be taken for that of a dead one. */
 void
 app_stop(struct app *app, int64_t deadline_us)
 {
@@ -115,11 +132,13 @@ app_stop(struct app *app, int64_t deadline_us)
 	pool_stop(app->export_pool);
 	pool_stop(app->hash_pool);
 	relay_free(app->relay);
-	journal_stop(app->journal);
+	journal_end(app->journal);
 	pool_stop(app->idempotency); /* all of them end requests */
 	auth_cache_stop(app->auth.cache);
 	verified_free(app->auth.verified);
 	catalog_stop(app->catalog);
 	rules_free(app->rules);
+	end_life(app);
+	journal_stop(app->journal);
 	memset(app, 0, sizeof(*app));
 }

@@ -63,8 +63,9 @@ struct supervisor {
 	int handover[2];
 	int generation;
 	bool stopping;
-	int64_t reload_at_us; /* when the running reload began; 0: none */
-	bool reload_failed;   /* it is to be undone */
+	int64_t reload_at_us;      /* when the running reload began; 0: none */
+	bool reload_settled;       /* it holds, and old workers only drain */
+	const char *reload_failed; /* why it is to be undone; NULL: it is not */
 	struct restarts restarts;
 	int64_t spawn_after_us; /* not before this time */
 	int exit_code;
@@ -82,6 +83,13 @@ worker_target(const struct config *config)
 	return count > SCOREBOARD_WORKERS_MAX ? SCOREBOARD_WORKERS_MAX : count;
 }
 
+/* Do workers of the old settings still take requests? */
+static bool
+may_undo(const struct supervisor *sup)
+{
+	return sup->reload_at_us != 0 && !sup->reload_settled;
+}
+
 static int
 run_child(struct supervisor *sup, int slot)
 {
@@ -89,7 +97,7 @@ run_child(struct supervisor *sup, int slot)
 		.board = sup->board,
 		.slot = slot,
 		.listen_fd = sup->listen_fd,
-		.others_serve = sup->reload_at_us != 0,
+		.others_serve = may_undo(sup),
 		.supervisor = sup->pid,
 		.handover = { sup->handover[0], sup->handover[1] } };
 	struct buf role;
@@ -125,7 +133,7 @@ spawn(struct supervisor *sup)
 	atomic_store(&sup->board->rows[slot].pid, pid);
 	sup->children[slot] = (struct child){ .pid = pid,
 		.generation = sup->generation,
-		.of_reload = sup->reload_at_us != 0,
+		.of_reload = may_undo(sup),
 		.started_us = clock_mono_us() };
 	return OK;
 }
@@ -189,31 +197,43 @@ log_death(pid_t pid, int status)
 		    WEXITSTATUS(status));
 }
 
+/* A worker that has not served: of the running reload, or of one undone. */
+static void
+bury_unserved(struct supervisor *sup, const struct child *child,
+    const char *why)
+{
+	if (child->generation == sup->generation && may_undo(sup))
+		sup->reload_failed = why;
+}
+
 static void
 bury(struct supervisor *sup, int slot, int status)
 {
 	struct child child = sup->children[slot];
-	bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-			  child.kill_at_us != 0;
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	bool ended_well = code == WORKER_EXIT_OK && child.kill_at_us != 0;
 
 	memset(&sup->children[slot], 0, sizeof(sup->children[slot]));
 	sweep_abandon(sup->board, child.pid);
 	scoreboard_retire(sup->board, slot);
 	if (ended_well)
 		return;
-	log_death(child.pid, status);
-	atomic_fetch_add(&sup->board->restarts, 1);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_SCHEMA) {
-		if (child.of_reload) {
-			sup->reload_failed = sup->reload_at_us != 0;
-			return;
-		}
-		sup->exit_code = 1;
-		sup->stopping = true;
+	if (code == WORKER_EXIT_AWAY) {
+		bury_unserved(sup, &child,
+		    "new workers cannot reach PostgreSQL, without which the "
+		    "old ones serve whom they know");
 		return;
 	}
-	back_off(sup,
-	    WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_START);
+	log_death(child.pid, status);
+	atomic_fetch_add(&sup->board->restarts, 1);
+	if (code == WORKER_EXIT_SCHEMA && child.of_reload) {
+		bury_unserved(sup, &child, "the schema does not fit");
+	} else if (code == WORKER_EXIT_SCHEMA) {
+		sup->exit_code = 1;
+		sup->stopping = true;
+	} else {
+		back_off(sup, code == WORKER_EXIT_START);
+	}
 }
 
 /* -1: not a worker of ours. */
@@ -242,6 +262,17 @@ reap(struct supervisor *sup)
 	}
 }
 
+/* Each worker drains by the settings that it was started with. */
+static int64_t
+drain_us(const struct supervisor *sup)
+{
+	int64_t ms = sup->config->drain_ms;
+
+	if (sup->config_old != NULL && sup->config_old->drain_ms > ms)
+		ms = sup->config_old->drain_ms;
+	return ms * 1000;
+}
+
 static void
 ask_to_end(struct supervisor *sup, int slot, int signal_number)
 {
@@ -249,8 +280,7 @@ ask_to_end(struct supervisor *sup, int slot, int signal_number)
 
 	if (child->pid == 0 || child->kill_at_us != 0)
 		return;
-	child->kill_at_us =
-	    clock_mono_us() + sup->config->drain_ms * 1000 + KILL_GRACE_US;
+	child->kill_at_us = clock_mono_us() + drain_us(sup) + KILL_GRACE_US;
 	(void)kill(child->pid, signal_number); /* not reaped: it exists */
 }
 
@@ -343,10 +373,9 @@ old_ones_left(const struct supervisor *sup)
 
 /* New settings with which no worker starts are as bad as a bad file. */
 static void
-reload_undo(struct supervisor *sup)
+reload_undo(struct supervisor *sup, const char *why)
 {
-	log_error("reload failed: new workers do not start; "
-		  "the old settings stay");
+	log_error("reload failed, the old settings stay: %s", why);
 	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
 		struct child *child = &sup->children[i];
 
@@ -362,30 +391,42 @@ reload_undo(struct supervisor *sup)
 	sup->config = sup->config_old;
 	sup->config_old = NULL;
 	sup->reload_at_us = 0;
-	sup->reload_failed = false;
+	sup->reload_failed = NULL;
 	sup->spawn_after_us = 0;
+	log_setup((enum log_level)sup->config->log_level, "supervisor");
+}
+
+/* The new workers serve, so it holds: the old ones end, however long that
+ * takes, and whatever happens to a new one meanwhile. */
+static void
+reload_settle(struct supervisor *sup)
+{
+	sup->reload_settled = true;
+	sup->reload_failed = NULL;
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (sup->children[i].generation != sup->generation)
+			ask_to_end(sup, i, SIGUSR2);
+	}
 }
 
 static void
 reload_continue(struct supervisor *sup)
 {
-	if (sup->reload_at_us == 0)
+	if (sup->reload_at_us == 0 || sup->stopping)
 		return;
-	if (serving(sup, true) >= worker_target(sup->config)) {
-		for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
-			if (sup->children[i].generation != sup->generation)
-				ask_to_end(sup, i, SIGUSR2);
-		}
-	} else if (sup->reload_failed ||
-		   clock_mono_us() > sup->reload_at_us + READY_WAIT_US) {
-		reload_undo(sup);
-		return;
-	}
-	if (old_ones_left(sup))
+	if (may_undo(sup) && serving(sup, true) >= worker_target(sup->config))
+		reload_settle(sup);
+	else if (may_undo(sup) && sup->reload_failed != NULL)
+		reload_undo(sup, sup->reload_failed);
+	else if (may_undo(sup) &&
+		 clock_mono_us() > sup->reload_at_us + READY_WAIT_US)
+		reload_undo(sup, "new workers do not start");
+	if (!sup->reload_settled || old_ones_left(sup))
 		return;
 	config_free(sup->config_old); /* its last reader has ended */
 	sup->config_old = NULL;
 	sup->reload_at_us = 0;
+	sup->reload_settled = false;
 	log_info("reload done");
 }
 

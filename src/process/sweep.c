@@ -4,6 +4,7 @@
 #include "process/sweep.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,22 +34,34 @@ record_done(struct record *record, enum durable how)
 	pthread_mutex_unlock(&sweep->lock);
 }
 
-/* The journal may take its time: whoever waits for it does not hang. */
+/* Says whether they all are. */
+static bool
+wait_a_second(struct sweep *sweep)
+{
+	struct timespec until;
+	bool settled;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+	until.tv_sec++;
+	pthread_mutex_lock(&sweep->lock);
+	if (sweep->waiting > 0)
+		(void)pthread_cond_clockwait(&sweep->settled, &sweep->lock,
+		    CLOCK_MONOTONIC, &until); /* late or early: again */
+	settled = sweep->waiting == 0;
+	pthread_mutex_unlock(&sweep->lock);
+	return settled;
+}
+
+/* The journal may take its time: whoever waits for it does not hang, and does
+ * what a worker's tick does for those who wait with it. */
 static void
 wait_until_settled(struct sweep *sweep)
 {
-	struct timespec until;
-
-	pthread_mutex_lock(&sweep->lock);
-	while (sweep->waiting > 0) {
+	do {
 		atomic_store(&sweep->own->heartbeat_us,
 		    (unsigned long long)clock_mono_us());
-		(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-		until.tv_sec++;
-		(void)pthread_cond_clockwait(&sweep->settled, &sweep->lock,
-		    CLOCK_MONOTONIC, &until); /* late or early: again */
-	}
-	pthread_mutex_unlock(&sweep->lock);
+		journal_watch(sweep->journal);
+	} while (!wait_a_second(sweep));
 }
 
 static enum err

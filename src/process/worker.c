@@ -40,6 +40,8 @@
 #define STALL_US      5000000 /* a thread that works longer is looked at */
 #define TASKS         "/proc/self/task"
 #define DRAIN_POLL_MS 5
+#define ASK_US        2000000 /* for PostgreSQL, where others serve */
+#define ASK_PAUSE_MS  50
 #define ACCEPT_MAX    16
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
@@ -366,16 +368,32 @@ check_options(const struct worker *worker)
 		.lock_ms = config->lock_ms };
 }
 
-/* False: it does not, as far as PostgreSQL can be asked. */
+static void
+sleep_ms(long ms)
+{
+	const struct timespec time = { .tv_nsec = ms * 1000000L };
+
+	(void)nanosleep(&time, NULL); /* signals are blocked */
+}
+
+/* False: it does not, or PostgreSQL cannot be asked; exit_code says which. */
 static bool
-schema_may_fit(struct worker *worker)
+schema_fits(struct worker *worker)
 {
 	const struct db_options options = check_options(worker);
+	int64_t until_us = clock_mono_us() + ASK_US;
 	struct db *db = db_new(&options);
 
 	check_schema(worker, db);
+	while (!worker->schema_ok && worker->exit_code == 0 &&
+	       clock_mono_us() < until_us) {
+		sleep_ms(ASK_PAUSE_MS);
+		check_schema(worker, db);
+	}
 	db_free(db);
-	return worker->exit_code == 0;
+	if (!worker->schema_ok && worker->exit_code == 0)
+		worker->exit_code = WORKER_EXIT_AWAY;
+	return worker->schema_ok;
 }
 
 static void
@@ -495,14 +513,6 @@ stop_listening(struct worker *worker)
 	atomic_store(&worker->row->state, WORKER_DRAINING);
 }
 
-static void
-sleep_ms(long ms)
-{
-	const struct timespec time = { .tv_nsec = ms * 1000000L };
-
-	(void)nanosleep(&time, NULL); /* signals are blocked */
-}
-
 /* Requests in threads end by themselves; parked calls up to the deadline. */
 static void
 drain(struct worker *worker, bool hand_over)
@@ -569,7 +579,7 @@ start(struct worker *worker)
 	worker->shed.queue_max = (size_t)seat->config->queue_max;
 	worker->shed.waiting = count_waiting;
 	worker->shed.arg = worker->connections;
-	if (seat->others_serve && !schema_may_fit(worker))
+	if (seat->others_serve && !schema_fits(worker))
 		return ERR_CONFLICT;
 	watch(worker, worker->stop_fd, EPOLLIN);
 	watch(worker, worker->pause_fd, EPOLLIN | EPOLLET);
@@ -614,11 +624,12 @@ worker_run(const struct worker_seat *seat)
 		return WORKER_EXIT_OK;   /* it died before that */
 	(void)prctl(PR_SET_DUMPABLE, 0); /* no secret in a core file */
 	if (start(&worker) != OK) {
-		log_error("the worker cannot start");
 		free(worker.threads);
 		free(worker.pulses);
-		return worker.exit_code != 0 ? worker.exit_code
-					     : WORKER_EXIT_START;
+		if (worker.exit_code != 0)
+			return worker.exit_code; /* which says why */
+		log_error("the worker cannot start");
+		return WORKER_EXIT_START;
 	}
 	caught = supervise_self(&worker, &signals);
 	if (worker.exit_code == 0)
@@ -626,7 +637,5 @@ worker_run(const struct worker_seat *seat)
 	stop_threads(&worker);
 	app_stop(&worker.app, 0);
 	connections_free(worker.connections);
-	if (inflight_count(seat->board->inflight[seat->slot]) == 0)
-		inflight_end(seat->board->inflight[seat->slot]);
 	return worker.exit_code;
 }

@@ -418,3 +418,51 @@ def test_connections_of_nginx_are_spread_over_the_workers(make_instance, workers
         counts = connections_of_nginx(instance)
     assert streams <= sum(counts) <= streams + 10, counts
     assert max(counts) <= streams / workers * 9 / 8 + 10, counts
+
+
+def test_a_reload_while_postgresql_is_away_is_undone(cluster, make_instance):
+    """New workers would know nobody, and refuse whom the old ones serve."""
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    assert all(user.chat().status == 200 for _ in range(40))  # both know them
+    workers = set(instance.workers())
+    cluster.stop("immediate")
+    for _ in range(2):
+        before = instance.log().count("reload failed")
+        instance.reload()
+        wait_until(lambda before=before: instance.log().count("reload failed") > before)
+        wait_until(lambda: set(instance.workers()) == workers)
+        assert all(user.chat().status == 200 for _ in range(20))
+    failed = [line for line in instance.log().splitlines() if "reload failed" in line]
+    assert len(failed) == 2 and all("PostgreSQL" in line for line in failed), failed
+    assert "ended with code" not in instance.log()
+    cluster.start()
+    instance.wait_healthy(5)
+    instance.reload()
+    wait_until(lambda: not workers & set(instance.workers()))
+    assert user.chat().status == 200
+
+
+def test_a_reload_that_holds_is_not_undone_when_a_new_worker_dies(cluster, make_instance):
+    """Old workers that still drain have left the socket: nobody would serve.
+    A reload has 10 s to begin, and all the time of a stream to end."""
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    old = set(instance.workers())
+    with user.chat_stream("chunks=300 delay=0.1") as stream:
+        next(stream.events())
+        late = time.monotonic() + 11
+        instance.reload()
+        new = wait_until(lambda: len(w := set(instance.workers()) - old) == 2 and w)
+        wait_until(lambda: len(old & set(instance.workers())) == 1)  # it has the stream
+        cluster.stop("immediate")
+        wait_until(lambda: time.monotonic() > late, 15)
+        os.kill(victim := new.pop(), signal.SIGKILL)
+        wait_until(lambda: victim not in (w := instance.workers()) and len(w) == 3)
+        now = set(instance.workers())
+        assert new < now and len(now & old) == 1
+        assert all(instance.http.get("/health").status == 503 for _ in range(20))
+        assert set(instance.workers()) == now
+    assert "reload failed" not in instance.log()
+    cluster.start()
+    instance.wait_healthy(5)

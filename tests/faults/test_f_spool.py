@@ -484,17 +484,19 @@ def test_f14_damage_costs_what_it_hit_and_is_kept(cluster, make_instance):
          "at most the record that was hit is set aside in a .bad file, the rest is delivered")
 
 
+# of a client's text, in each of these records: no log may hold it
+MARK = b"a-word-of-a-prompt"
 # what PostgreSQL cannot take, by the number of the field (journal/fields.h) that
 # it is put in
 POISON = {
-    "a NUL": (5, b"fake\\000"),
-    "a status that is none": (7, b"bogus"),
+    "a NUL": (5, MARK + b"\\000"),
+    "a status that is none": (7, MARK),
     "a number without end": (9, b"1e400000"),
     "a boolean that is none": (8, b"perhaps"),
-    "no JSON": (25, b'{"a":'),
-    "no UTF-8": (28, b"\\377\\376"),
+    "no JSON": (25, b'{"a":"' + MARK),
+    "no UTF-8": (28, MARK + b"\\377\\376"),
     "a time that is none": (26, b"2026-02-30T25:00:00Z"),
-    "a field too many": (29, b"a\tb"),
+    "a field too many": (29, MARK + b"\tb"),
 }
 # what it has to take, however odd
 ODD = {
@@ -507,6 +509,7 @@ ODD = {
 def spoil(line, field, value):
     fields = line.rstrip(b"\n").split(b"\t")
     assert len(fields) == 30
+    fields[29] = MARK
     fields[field] = value
     return b"\t".join(fields) + b"\n"
 
@@ -533,6 +536,7 @@ def put_into_spool(instance, changes):
 
 def test_f15_poison_is_set_aside_and_blocks_nobody(cluster, make_instance):
     instance = make_instance(cluster=cluster)
+    instance.secrets.append(MARK.decode())  # looked for in all logs at the end
     user = instance.user()
     answers = left_in_spool(instance, cluster, user, 16)
     put = put_into_spool(instance, {**POISON, **ODD})
@@ -557,6 +561,22 @@ def test_f15_poison_is_set_aside_and_blocks_nobody(cluster, make_instance):
     figures["missing"] -= len(letters)  # kept there
     note("F-15", "records that PostgreSQL refuses, and odd ones that it has to take",
          len(put), figures, "they go to dead_letters with the reason, the others go in")
+
+
+def test_f15_a_copy_that_is_refused_shows_no_text_in_any_log(cluster, make_instance):
+    """New records go in by COPY, of which PostgreSQL quotes the row."""
+    instance = make_instance(cluster=cluster)
+    instance.secrets.append(MARK.decode())
+    user = instance.user()
+    instance.psql("alter table minuted.calls add constraint picky "
+                  "check (source <> 'refused') not valid")
+    logs = [{"user_id": MARK.decode(), "source": source, "query": MARK.decode(),
+             "response": MARK.decode()} for source in ("good", "refused", "good", "good")]
+    assert user.post("/api/llm-log/batch", {"logs": logs}).status == 201
+    wait_until(lambda: instance.psql("select count(*) from minuted.dead_letters") == [["1"]])
+    wait_until(lambda: instance.psql("select count(*) from minuted.calls") == [["3"]])
+    assert "copy minuted.calls" in instance.postgres.log()  # it was refused
+    assert "23514" in instance.log()
 
 
 # A spool that cannot be used.

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "journal/inflight.h"
 
 static struct call_row
@@ -326,6 +327,29 @@ Test(inflight, a_file_of_something_else_is_kept_beside)
 	cr_expect_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_size, 14);
 	remove_dir(dir);
+}
+
+static void
+see_times(void *arg, const struct call_row *row)
+{
+	int *count = arg;
+
+	(*count)++;
+	cr_expect_eq(row->latency_us, 0);
+	cr_expect_eq(row->finished_us, row->started_us);
+}
+
+Test(inflight, a_call_does_not_end_before_it_began_when_the_clock_was_set_back)
+{
+	struct inflight *table = inflight_map(NULL, 0, 4);
+	struct call_row row = row_of("m");
+	int count = 0;
+
+	row.started_us = clock_wall_us() + 3600000000;
+	cr_assert_not_null(inflight_enter(table, &row));
+	inflight_each(table, see_times, &count);
+	cr_expect_eq(count, 1);
+	inflight_unmap(table);
 }
 
 Test(inflight, no_directory_no_table)

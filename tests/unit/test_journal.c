@@ -4,9 +4,12 @@
  */
 #include "journal/journal.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
+#include "journal/slot.h"
 #include "journal_rows.h"
 
 #define SUBMITTERS 16
@@ -461,4 +464,18 @@ Test(journal, another_instance_on_the_same_spool_does_not_start)
 
 	cr_expect_eq(journal_start(&config, 0, NULL, &other), ERR_CONFLICT);
 	cr_expect_null(other);
+}
+
+Test(journal, its_slot_is_locked_from_its_end_until_it_is_stopped)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	journal_end(journal);
+	journal_end(journal);
+	cr_expect(slot_is_held(fd, 0));
+	journal_stop(journal);
+	cr_expect_not(slot_is_held(fd, 0));
+	(void)close(fd);
+	start_journal();
 }

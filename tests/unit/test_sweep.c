@@ -21,6 +21,8 @@ struct journal {
 	struct record *held[PLACES];
 	int count;
 	int written;
+	int watched;
+	bool hangs; /* until somebody has watched it */
 	bool stop;
 	pthread_t thread;
 };
@@ -39,15 +41,30 @@ journal_submit(struct journal *journal, struct record *record)
 	return err;
 }
 
+void
+journal_watch(struct journal *journal)
+{
+	pthread_mutex_lock(&journal->lock);
+	journal->watched++;
+	pthread_mutex_unlock(&journal->lock);
+}
+
 static void *
 write_records(void *arg)
 {
 	struct journal *journal = arg;
+	int64_t until_us = clock_mono_us() + 2000000;
 	bool stop;
 
 	do {
 		usleep(20000);
 		pthread_mutex_lock(&journal->lock);
+		while (journal->hangs && journal->watched == 0 &&
+		       clock_mono_us() < until_us) {
+			pthread_mutex_unlock(&journal->lock);
+			usleep(5000);
+			pthread_mutex_lock(&journal->lock);
+		}
 		for (int i = 0; i < journal->count; i++) {
 			journal->written++;
 			journal->held[i]->done(journal->held[i], DURABLE_DB);
@@ -120,6 +137,18 @@ Test(sweep, more_calls_than_the_journal_has_places_for_are_all_written)
 	cr_expect_eq(inflight_count(bench.board->inflight[1]), 0);
 	cr_expect_geq((int64_t)atomic_load(&bench.board->rows[0].heartbeat_us),
 	    began_us, "who waits for the journal is alive");
+	stop(&bench);
+}
+
+Test(sweep, who_waits_for_a_journal_that_hangs_looks_after_its_hurried_clients)
+{
+	struct bench bench;
+
+	start(&bench);
+	bench.journal.hangs = true;
+	sweep_dead(&bench.sweeper);
+	cr_expect_gt(bench.journal.watched, 0);
+	cr_expect_eq(bench.journal.written, CALLS);
 	stop(&bench);
 }
 
