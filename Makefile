@@ -158,7 +158,8 @@ test: ## everything: lint, unit tests three ways, API tests, clients
 	$(MAKE) check-clients
 	$(MAKE) check-faults
 # what the thread sanitizer has to see
-THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after%
+THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after% \
+	outlet% verified% crowd%
 
 unit: $(UNIT)
 
