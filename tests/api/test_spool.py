@@ -26,8 +26,7 @@ def figures(done):
 def test_an_outage_is_spooled_and_delivered(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    before = user.chat("before")
-    assert before.status == 200
+    instance.know(user)
     status = figures(instance.command("spool", "status"))
     assert status["records"] == "0" and status["corrupt"] == "0"
 
@@ -58,7 +57,7 @@ def test_an_outage_is_spooled_and_delivered(cluster, make_instance):
 def test_replay_by_hand_of_what_a_stopped_instance_left(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    user.chat("before")
+    instance.know(user)
     cluster.stop("immediate")
     answer = user.chat("while away")
     assert answer.status == 200
@@ -76,7 +75,7 @@ def test_replay_by_hand_of_what_a_stopped_instance_left(cluster, make_instance):
 def test_a_damaged_segment_is_found(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    user.chat("before")
+    instance.know(user)
     cluster.stop("immediate")
     for i in range(3):
         assert user.chat(f"away {i}").status == 200

@@ -69,7 +69,8 @@ def verdict(series, seconds):
 
 def main():
     cluster, provider = Postgres(), Provider()
-    instance = Instance(cluster, provider=provider)
+    instance = Instance(cluster, provider=provider,
+                        env={"JWT_EXPIRES_IN": f"{SECONDS + 600}s"})
     try:
         instance.start()
         user = instance.user()
@@ -79,6 +80,7 @@ def main():
             series = watch(instance, SECONDS)
         figures = load.audit(120)
         print(json.dumps({**load.counts, **figures}))
+        assert not load.failed(), "a load that is refused shows little"
         wait_until(lambda: instance.workers() == workers, 1)  # nobody died
         return 0 if verdict(series, SECONDS) and clean(figures) else 1
     finally:

@@ -36,18 +36,11 @@ def key_of(instance, user):
     return instance.http.as_user(got.json()["key"])
 
 
-def warm(*clients):
-    """Every worker has them in its cache."""
-    for client in clients:
-        for _ in range(12):
-            assert client.chat().status == 200
-
-
 def test_f07_postgres_down_calls_go_on_from_cache_and_spool(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
     keyed = key_of(instance, user)
-    warm(user, keyed)
+    instance.know(user, keyed)
     cluster.stop("immediate")
     ids = []
     for client in (user, keyed) * 5:
@@ -89,7 +82,7 @@ def test_f07_postgres_down_calls_go_on_from_cache_and_spool(cluster, make_instan
 def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    warm(user)
+    instance.know(user)
     with Load(instance, user) as load:
         time.sleep(1)
         usual = latencies(instance, user, 1000)
@@ -140,7 +133,7 @@ def ingest(client, batches):
 def test_f07_what_waits_is_delivered_at_ten_thousand_a_second(cluster, make_instance, batches):
     instance = make_instance(cluster=cluster)
     keyed = key_of(instance, instance.user())
-    warm(keyed)
+    instance.know(keyed)
     settle(instance)
     cluster.stop("immediate")
     ingest(keyed, batches)
@@ -173,8 +166,8 @@ def test_f07_the_spool_has_a_ceiling_and_is_taken_from_again(cluster, make_insta
     user = instance.user()
     keyed = key_of(instance, user)
     keyed.check = False
-    warm(keyed)
-    warm(user)
+    instance.know(keyed)
+    instance.know(user)
     settle(instance)
     cluster.stop("immediate")
     taken = 0
@@ -218,7 +211,7 @@ def behind_proxy(cluster, make_instance):
 def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
     instance, proxy = behind_proxy
     user = instance.user()
-    warm(user)
+    instance.know(user)
     load = Load(instance, user)
     with user.chat_stream("chunks=40 delay=0.1") as stream:
         events = stream.events()
@@ -250,7 +243,7 @@ def test_f08_reads_above_what_a_slow_postgres_answers_are_refused_at_once(behind
     """And what does not need it is answered as ever."""
     instance, proxy = behind_proxy
     user = instance.user()
-    warm(user)
+    instance.know(user)
     took = {200: [], 503: [], "/": []}
     began = time.monotonic() + 2.5  # by then it is known to be slow
     end = began + 3
@@ -284,7 +277,7 @@ def test_f08_reads_above_what_a_slow_postgres_answers_are_refused_at_once(behind
 def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    warm(user)
+    instance.know(user)
     holder = subprocess.Popen(
         ["psql", "-X", "-q", "-d", cluster.url("postgres", instance.database), "-c",
          "begin; lock table minuted.calls, minuted.events; select pg_sleep(6)"],
@@ -306,7 +299,7 @@ def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
 def test_f17_a_postgres_that_says_nothing_more_is_left_in_time(behind_proxy):
     instance, proxy = behind_proxy
     user = instance.user()
-    warm(user)
+    instance.know(user)
     settle(instance)
     before = [descriptors(pid) for pid in instance.workers()]
     proxy.hole = True
@@ -338,7 +331,7 @@ def test_f09_a_full_disk_of_postgres_goes_to_the_spool(cluster, mount, make_inst
     cluster.psql("postgres", f"alter database {instance.database} set tablespace small")
     instance.start()
     user = instance.user()
-    warm(user)
+    instance.know(user)
     disk.fill()
     with Load(instance, user) as load:
         wait_until(lambda: spool_figures(instance).get("records", 0) > 100, 30, 0.2)
@@ -358,7 +351,7 @@ def test_f10_a_full_wal_disk_of_postgres(cluster, mount, make_instance):
     disk = mount("tmpfs", 120, owner="postgres")
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop()
     wal = cluster.dir / "postgres/pg_wal"
     shutil.copytree(wal, disk.at / "wal")

@@ -18,11 +18,6 @@ from harness import (ROOT, Load, build_shim, crc32c, no_loss, note, segment_reco
 from instance import BINARY, USER, wait_until
 
 
-def warm(user):
-    for _ in range(12):
-        assert user.chat().status == 200
-
-
 def spool_on(disk):
     return {"SPOOL_DIR": disk.at / "spool", "STREAMS_MAX": 50}
 
@@ -77,7 +72,7 @@ def test_f11_a_full_disk_refuses_before_the_provider(cluster, mount, make_instan
     disk = mount("ext4", 24)
     instance = make_instance(cluster=cluster, env=spool_on(disk))
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     answers = [user.chat("before") for _ in range(5)]
     assert all(a.status == 200 for a in answers)
@@ -103,7 +98,7 @@ def test_f11_a_read_only_disk_refuses_and_heals(cluster, mount, make_instance, p
     disk = mount("ext4", 24)
     instance = make_instance(cluster=cluster, env=spool_on(disk))
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     before = user.chat("before")
     assert before.status == 200
@@ -133,7 +128,7 @@ def shimmed(make_fault_instance, cluster, **more):
 def test_f11_a_failed_fsync_seals_and_goes_on(cluster, make_fault_instance, provider):
     instance = shimmed(make_fault_instance, cluster)
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     answers = [user.chat("before") for _ in range(4)]
     instance.fault.write_text(f"fsync-once {instance.dir}/spool\n")
@@ -172,7 +167,7 @@ def test_f12_a_spool_disk_that_hangs_loses_nothing(cluster, mount, make_instance
     disk = mount("ext4", 24)
     instance = make_instance(cluster=cluster, env=spool_on(disk))
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     with Load(instance, user) as load:
         time.sleep(0.5)
@@ -199,7 +194,7 @@ def test_f12_streams_go_on_while_the_disk_hangs(mount, make_instance):
     disk = mount("ext4", 24)
     instance = make_instance(env=spool_on(disk))
     user = instance.user()
-    warm(user)
+    instance.know(user)
     user.timeout = 3
     with user.chat_stream("chunks=60 delay=0.1") as stream:
         events = stream.events()
@@ -222,7 +217,7 @@ def test_f12_while_the_disk_hangs_records_are_refused_in_time(cluster, mount, ma
     key = user.post("/api/apikeys", {"name": "k"}).json()["key"]
     log = {"api_key": key, "user_id": "u", "message": "m"}
     assert instance.http.post("/api/event-log", log).status == 201
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     wait_until(lambda: user.chat().status == 200)
     hangs(disk)
@@ -279,7 +274,7 @@ def test_f13_power_loss_keeps_what_was_acknowledged(cluster, make_fault_instance
     user = instance.user()
     load = None
     for seed in range(rounds):
-        warm(user)
+        instance.know(user)
         cluster.stop("immediate")
         more = Load(instance, user)
         time.sleep(1)
@@ -383,7 +378,7 @@ def traced(cluster, make_fault_instance):
 
     instance = make_fault_instance(cluster=cluster, prepare=prepare)
     user = instance.user()
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     with Load(instance, user, clients=1, hands=4):
         for _ in range(4):  # each seals a segment
@@ -430,7 +425,7 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
 
 def left_in_spool(instance, cluster, user, count=6):
     """Answers whose records are in the spool of an instance that has stopped."""
-    warm(user)
+    instance.know(user)
     cluster.stop("immediate")
     answers = [user.chat(f"away {n}") for n in range(count)]
     assert all(a.status == 200 for a in answers)
@@ -629,11 +624,17 @@ def test_spool_of_another_owner_ends_the_start(prepared):
     assert list(theirs.iterdir()) == []
 
 
-def test_spool_on_a_full_disk_ends_the_start(prepared, mount):
+def test_spool_on_a_full_disk_is_told_and_refuses_during_an_outage(
+        cluster, mount, make_instance, provider):
     disk = mount("tmpfs", 1)
     disk.fill()
-    use_spool(prepared, disk.at / "spool")
-    assert str(disk.at) in starts_not(prepared)
+    instance = make_instance(cluster=cluster, env={"SPOOL_DIR": disk.at / "spool"})
+    assert "the spool's disk has no room" in instance.log()
+    user = instance.user()
+    instance.know(user)
+    cluster.stop("immediate")
+    # a call that finds out that PostgreSQL is away waits for it first
+    assert wait_until(lambda: always_refused(user, provider), 40)
 
 
 def test_spool_on_a_read_only_disk_ends_the_start(prepared, mount):

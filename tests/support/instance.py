@@ -4,6 +4,7 @@ Everything lives in folders under /tmp that are removed afterwards; the
 PostgreSQL and nginx are made by the scripts of deploy/, as `make run` does.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -307,6 +308,26 @@ class Instance:
         self.secrets += [password, client.token, client.refresh]
         client.id = got.json()["user"]["id"]
         return client
+
+    def know(self, *clients):
+        """Each worker has these in its cache: calls at once, until every one
+        has answered one of each."""
+        for client in clients:
+            workers = set()
+
+            def call(_):
+                got = client.chat()
+                assert got.status == 200, got
+                return got.headers["X-Request-Id"]
+
+            def all_know():
+                with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                    ids = set(pool.map(call, range(8)))
+                workers.update(line["role"] for line in self.log_lines()
+                               if line.get("id") in ids)
+                return len(workers) >= int(self.settings["WORKERS"])
+
+            wait_until(all_know)
 
 
 class Provider:
