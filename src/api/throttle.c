@@ -119,19 +119,14 @@ retry_after(struct http_request *req, const struct throttle *try,
 	return 1;
 }
 
+/* limit: what is said when err is ERR_LIMIT. */
 static enum err
-refuse(struct http_request *req, const struct throttle *try,
-    enum counter counter, enum err err)
+refuse(struct http_request *req, const struct problem *limit, enum err err)
 {
-	if (err != ERR_LIMIT) {
+	if (err == ERR_LIMIT)
+		(void)problem_send(req, limit);
+	else
 		(void)problem_of(req, err);
-		return err;
-	}
-	(void)problem_send(req,
-	    &(struct problem){ .err = ERR_LIMIT,
-		.code = "too_many_failures",
-		.retry_after = retry_after(req, try, counter),
-		.detail = "too many wrong passwords: try again later" });
 	return err;
 }
 
@@ -157,7 +152,12 @@ throttle_or_reply(struct http_request *req, const char *account,
 			continue;
 		for (size_t given = 0; given < i; given++)
 			give(req, out, given);
-		return refuse(req, out, i, err);
+		return refuse(req,
+		    &(struct problem){ .err = ERR_LIMIT,
+			.code = "too_many_failures",
+			.retry_after = retry_after(req, out, i),
+			.detail = "too many wrong passwords: try again later" },
+		    err);
 	}
 	return OK;
 }
@@ -219,17 +219,13 @@ throttle_register_or_reply(struct http_request *req, struct limit_state *out)
 	    config->login_window_ms, out);
 	if (err == OK)
 		return OK;
-	if (err != ERR_LIMIT) {
-		(void)problem_of(req, err);
-		return err;
-	}
-	(void)problem_send(req,
+	return refuse(req,
 	    &(struct problem){ .err = ERR_LIMIT,
 		.code = "too_many_registrations",
 		.retry_after = (int)out->reset_s,
 		.detail = "too many accounts were made from this address: try "
-			  "again later" });
-	return err;
+			  "again later" },
+	    err);
 }
 
 void

@@ -42,6 +42,13 @@ kind_name(enum record_kind kind)
 	return kind == RECORD_EVENT ? "event" : "call";
 }
 
+/* Nothing is said of the records: they are to be written again. */
+static bool
+is_passing(enum err err)
+{
+	return err == ERR_MEMORY || err == ERR_BUSY || err == ERR_TIMEOUT;
+}
+
 /*
  * Is the content of a record to blame?  Classes 22 (data), 23 (constraints),
  * 54 (program limits), P0 (raised by a trigger).
@@ -52,7 +59,7 @@ poisoned(const struct db *db, enum err err)
 	static const char classes[][3] = { "22", "23", "54", "P0" };
 	const char *state = db_fault(db)->sqlstate;
 
-	if (err == ERR_MEMORY || err == ERR_BUSY || err == ERR_TIMEOUT)
+	if (is_passing(err))
 		return false;
 	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
 		if (strncmp(state, classes[i], 2) == 0)
@@ -266,8 +273,7 @@ write_new(struct writer *w, const struct record_view *records, size_t count)
 
 		err = n == 1 ? insert_call(w, records)
 			     : copy_calls(w, records, n);
-		if (err != OK && err != ERR_MEMORY && err != ERR_BUSY &&
-		    err != ERR_TIMEOUT)
+		if (err != OK && !is_passing(err))
 			err = write_lines(w, records, n);
 		records += n;
 		count -= n;
@@ -281,8 +287,7 @@ write_new(struct writer *w, const struct record_view *records, size_t count)
 static enum err
 verdict(const struct db *db, enum err err)
 {
-	if (err == OK || err == ERR_MEMORY || err == ERR_BUSY ||
-	    err == ERR_TIMEOUT)
+	if (err == OK || is_passing(err))
 		return err;
 	log_error("PostgreSQL does not take the journal: %s %s",
 	    db_fault(db)->sqlstate, db_fault(db)->message);

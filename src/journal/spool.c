@@ -100,18 +100,24 @@ set_tight(struct spool *spool, bool tight)
 	tell_failing(spool);
 }
 
+/* With the lock held.  Gives back the room behind its end, and is best effort
+ * for a torn tail: a reader finds it otherwise. */
+static void
+end_segment(struct spool *spool)
+{
+	(void)!ftruncate(spool->fd, (off_t)spool->segment_bytes);
+	(void)close(spool->fd); /* what counts was fsynced */
+	spool->fd = -1;
+	spool->name[0] = '\0';
+	spool->segment_bytes = 0;
+}
+
 void
 spool_seal(struct spool *spool)
 {
 	pthread_mutex_lock(&spool->lock);
-	if (spool->fd >= 0) {
-		/* gives back the room behind its end */
-		(void)!ftruncate(spool->fd, (off_t)spool->segment_bytes);
-		(void)close(spool->fd); /* what counts was fsynced */
-	}
-	spool->fd = -1;
-	spool->name[0] = '\0';
-	spool->segment_bytes = 0;
+	if (spool->fd >= 0)
+		end_segment(spool);
 	pthread_mutex_unlock(&spool->lock);
 }
 
@@ -353,17 +359,8 @@ begin_segment(struct spool *spool)
 	return OK;
 }
 
-/* Ends the segment with the lock held.  After a failed fsync nobody knows
- * what of it is on the disk: it is never written or synced again. */
-static void
-end_segment(struct spool *spool)
-{
-	(void)close(spool->fd); /* what counts was fsynced */
-	spool->fd = -1;
-	spool->name[0] = '\0';
-	spool->segment_bytes = 0;
-}
-
+/* After a failed fsync nobody knows what of the segment is on the disk: it is
+ * never written or synced again. */
 static enum err
 write_group(struct spool *spool, const struct buf *group)
 {
@@ -382,8 +379,6 @@ write_group(struct spool *spool, const struct buf *group)
 		return OK;
 	}
 	cause = errno;
-	/* Best effort: a reader finds the torn tail otherwise. */
-	(void)!ftruncate(spool->fd, (off_t)spool->segment_bytes);
 	end_segment(spool);
 	errno = cause;
 	return ERR_SYSTEM;

@@ -424,7 +424,7 @@ def test_a_reload_while_postgresql_is_away_is_undone(cluster, make_instance):
     """New workers would know nobody, and refuse whom the old ones serve."""
     instance = make_instance(cluster=cluster)
     user = instance.user()
-    assert all(user.chat().status == 200 for _ in range(40))  # both know them
+    instance.know(user)
     workers = set(instance.workers())
     cluster.stop("immediate")
     for _ in range(2):
