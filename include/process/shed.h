@@ -42,6 +42,16 @@ struct shed {
 /* A thread begins, or ends, to wait for a request. */
 void shed_wait(struct shed *shed);
 void shed_work(struct shed *shed);
+bool shed_has_idle(const struct shed *shed);
+
+/* Finds an overload, at now_us (monotonic), also when no thread gets free to
+ * read a request: to be called more often than each SHED_STANDING_US.  True: it
+ * is overloaded. */
+bool shed_look(struct shed *shed, int64_t now_us);
+bool shed_is_overloaded(const struct shed *shed);
+
+/* One that waited too long was refused unread, at now_us. */
+void shed_refused(struct shed *shed, int64_t now_us);
 
 /* A request that arrived age_us ago was just read, at now_us (monotonic): it
  * has waited too long. */

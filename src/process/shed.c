@@ -6,13 +6,26 @@
 void
 shed_wait(struct shed *shed)
 {
-	atomic_fetch_add_explicit(&shed->idle, 1, memory_order_relaxed);
+	/* in order with what it does next: it looks at who waits */
+	atomic_fetch_add(&shed->idle, 1);
 }
 
 void
 shed_work(struct shed *shed)
 {
 	atomic_fetch_sub_explicit(&shed->idle, 1, memory_order_relaxed);
+}
+
+bool
+shed_has_idle(const struct shed *shed)
+{
+	return atomic_load(&shed->idle) > 0;
+}
+
+bool
+shed_is_overloaded(const struct shed *shed)
+{
+	return atomic_load(&shed->overloaded);
 }
 
 static void
@@ -55,6 +68,33 @@ stands(struct shed *shed, int64_t now_us)
 	return false;
 }
 
+void
+shed_refused(struct shed *shed, int64_t now_us)
+{
+	(void)stands(shed, now_us);
+}
+
+static bool
+is_too_much(const struct shed *shed)
+{
+	return shed->waiting(shed->arg, shed->queue_max + 1) > shed->queue_max;
+}
+
+bool
+shed_look(struct shed *shed, int64_t now_us)
+{
+	if (shed_is_overloaded(shed)) {
+		if (now_us - atomic_load(&shed->last_us) > SHED_STANDING_US)
+			begin(shed, 0); /* nobody came any more */
+		return shed_is_overloaded(shed);
+	}
+	if (shed->timeout_us == 0 || shed_has_idle(shed) ||
+	    !is_too_much(shed) || !stands(shed, now_us))
+		return false;
+	atomic_store(&shed->overloaded, true);
+	return true;
+}
+
 /* While it stands, what was too long stays so: it is short because of those
  * that are refused. */
 static bool
@@ -67,7 +107,7 @@ is_too_long(struct shed *shed, int64_t now_us)
 	if (now_us - counted_us < SHED_COUNT_US ||
 	    !atomic_compare_exchange_strong(&shed->counted_us, &counted_us,
 		now_us) ||
-	    shed->waiting(shed->arg, shed->queue_max + 1) <= shed->queue_max)
+	    !is_too_much(shed))
 		return false;
 	atomic_store(&shed->overloaded, true);
 	return true;

@@ -33,6 +33,7 @@
 #include "process/pulse.h"
 #include "process/shed.h"
 #include "process/sweep.h"
+#include "process/waiting.h"
 
 #define REQUEST_STACK (512 * 1024)
 #define TICK_MS       200     /* heartbeat, sweep, schema check */
@@ -43,6 +44,7 @@
 #define ASK_US        2000000 /* for PostgreSQL, where others serve */
 #define ASK_PAUSE_MS  50
 #define ACCEPT_MAX    16
+#define LOOK_MS       20   /* an overload may be over */
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
 struct worker {
@@ -51,11 +53,16 @@ struct worker {
 	struct app app;
 	struct connections *connections;
 	struct shed shed;
-	struct crowd crowd; /* threads that wait for PostgreSQL */
+	struct waiting waiting; /* taken out of epoll by the refuser */
+	struct crowd crowd;     /* threads that wait for PostgreSQL */
 	size_t body_max;
 	int epoll_fd;
 	int stop_fd;  /* eventfd: readable for good once threads must end */
 	int pause_fd; /* timerfd: when to listen again */
+	int wake_fd;  /* eventfd: a thread is to look at who waits */
+	int alarm_fd; /* eventfd: the refuser is to look */
+	pthread_t refuser;
+	bool has_refuser;
 	pthread_t *threads;
 	struct pulse *pulses; /* of the threads */
 	size_t thread_count;
@@ -80,6 +87,8 @@ watch(struct worker *worker, int fd, uint32_t events)
 		event.data.ptr = &worker->seat;
 	else if (fd == worker->stop_fd)
 		event.data.ptr = &worker->stop_fd;
+	else if (fd == worker->wake_fd)
+		event.data.ptr = &worker->wake_fd;
 	else
 		event.data.ptr = &worker->pause_fd;
 	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
@@ -234,13 +243,13 @@ has_no_time(struct worker *worker, const struct http_request *req)
 	return shed_refuses(&worker->shed, clock_mono_us(), age_us);
 }
 
+/* A claimed connection. */
 static void
 serve(struct worker *worker, struct db *db, struct link *link)
 {
 	struct http_request *req;
 
-	if (!connections_claim(worker->connections, link) ||
-	    connections_read(worker->connections, link, worker->body_max,
+	if (connections_read(worker->connections, link, worker->body_max,
 		&req) != OK) {
 		count_connections(worker);
 		return;
@@ -254,33 +263,165 @@ serve(struct worker *worker, struct db *db, struct link *link)
 	request_finish(req); /* answers, logs, frees, arms the connection */
 }
 
-static void
-request_loop(struct worker *worker, struct db *db, struct pulse *pulse)
+/* What epoll told.  NULL: it was no request, and was seen to; a link is
+ * claimed.  False: the threads are to end. */
+static bool
+take_event(struct worker *worker, void *what, struct link **link)
+{
+	*link = NULL;
+	if (what == &worker->stop_fd)
+		return false;
+	if (what == &worker->listening)
+		accept_connections(worker);
+	else if (what == &worker->seat)
+		(void)take_handed_over(worker); /* or another did */
+	else if (what == &worker->pause_fd)
+		resume_listening(worker);
+	else if (what == &worker->wake_fd)
+		return true; /* its edge was all */
+	else if (connections_claim(worker->connections, what))
+		*link = what;
+	else
+		count_connections(worker);
+	return true;
+}
+
+/* False: the threads are to end. */
+static bool
+next_link(struct worker *worker, struct link **link)
 {
 	struct epoll_event event;
 
-	for (;;) {
-		int count;
+	*link = waiting_take(&worker->waiting, INT64_MAX);
+	if (*link != NULL || epoll_wait(worker->epoll_fd, &event, 1, -1) != 1)
+		return true; /* EINTR */
+	return take_event(worker, event.data.ptr, link);
+}
 
+/* Several edges may wake one thread only: each wakes the next. */
+static void
+wake_another(struct worker *worker)
+{
+	uint64_t one = 1;
+
+	if (waiting_any(&worker->waiting) && shed_has_idle(&worker->shed))
+		(void)!write(worker->wake_fd, &one, sizeof(one));
+}
+
+static void
+request_loop(struct worker *worker, struct db *db, struct pulse *pulse)
+{
+	struct link *link;
+	bool goes_on;
+
+	do {
 		shed_wait(&worker->shed);
 		pulse_wait(pulse);
-		count = epoll_wait(worker->epoll_fd, &event, 1, -1);
+		goes_on = next_link(worker, &link);
 		pulse_work(pulse, clock_mono_us());
 		shed_work(&worker->shed);
-		if (count != 1)
-			continue; /* EINTR */
-		if (event.data.ptr == &worker->stop_fd)
-			break;
-		if (event.data.ptr == &worker->listening)
-			accept_connections(worker);
-		else if (event.data.ptr == &worker->seat)
-			(void)take_handed_over(worker); /* or another did */
-		else if (event.data.ptr == &worker->pause_fd)
-			resume_listening(worker);
-		else
-			serve(worker, db, event.data.ptr);
-	}
+		wake_another(worker);
+		if (link != NULL)
+			serve(worker, db, link);
+	} while (goes_on);
 	pulse_wait(pulse);
+}
+
+/* Which one thread does unread, so that nothing has to be done for it. */
+static void
+refuse(struct worker *worker, struct link *link)
+{
+	struct http_request *req;
+
+	shed_refused(&worker->shed, clock_mono_us());
+	if (connections_read(worker->connections, link, worker->body_max,
+		&req) != OK) {
+		count_connections(worker);
+		return;
+	}
+	req->app = &worker->app;
+	(void)problem_reply(req, ERR_BUSY, "too many requests wait");
+	request_finish(req);
+}
+
+static void
+refuse_late(struct worker *worker, int64_t until_us)
+{
+	struct link *link = waiting_take(&worker->waiting, until_us);
+
+	if (link != NULL)
+		refuse(worker, link);
+}
+
+static void
+keep_waiting(struct worker *worker, struct link *link)
+{
+	while (!waiting_put(&worker->waiting, link, clock_mono_us()))
+		refuse_late(worker, INT64_MAX); /* the oldest makes room */
+	wake_another(worker);
+}
+
+/* Until the oldest has waited too long. */
+static int
+patience_ms(struct worker *worker)
+{
+	int64_t since_us = waiting_since_us(&worker->waiting);
+	int64_t left_us;
+
+	if (since_us == INT64_MAX)
+		return LOOK_MS;
+	left_us = since_us + worker->shed.timeout_us - clock_mono_us();
+	if (left_us <= 0)
+		return 0;
+	return left_us / 1000 + 1 < LOOK_MS ? (int)(left_us / 1000 + 1)
+					    : LOOK_MS;
+}
+
+/* False: the threads are to end. */
+static bool
+refuse_while_overloaded(struct worker *worker)
+{
+	struct epoll_event event;
+	struct link *link = NULL;
+
+	while (shed_is_overloaded(&worker->shed)) {
+		if (epoll_wait(worker->epoll_fd, &event, 1,
+			patience_ms(worker)) == 1 &&
+		    !take_event(worker, event.data.ptr, &link))
+			return false;
+		if (link != NULL)
+			keep_waiting(worker, link);
+		link = NULL;
+		refuse_late(worker, clock_mono_us() - worker->shed.timeout_us);
+	}
+	return true;
+}
+
+/* Looks at all that comes while too much does; the others serve what it keeps
+ * waiting, and it refuses what they do not get to in time. */
+static void *
+refuser_thread(void *arg)
+{
+	struct worker *worker = arg;
+	struct pollfd calls[] = { { .fd = worker->alarm_fd, .events = POLLIN },
+		{ .fd = worker->stop_fd, .events = POLLIN } };
+	uint64_t times;
+
+	while (poll(calls, 2, -1) >= 0 && calls[1].revents == 0) {
+		(void)!read(worker->alarm_fd, &times, sizeof(times));
+		if (!refuse_while_overloaded(worker))
+			break;
+	}
+	return NULL;
+}
+
+static void
+look_for_overload(struct worker *worker)
+{
+	uint64_t one = 1;
+
+	if (shed_look(&worker->shed, clock_mono_us()))
+		(void)!write(worker->alarm_fd, &one, sizeof(one));
 }
 
 static void *
@@ -322,6 +463,8 @@ start_threads(struct worker *worker)
 			break;
 		worker->thread_count++;
 	}
+	worker->has_refuser = pthread_create(&worker->refuser, &attr,
+				  refuser_thread, worker) == 0;
 	pthread_attr_destroy(&attr);
 	return worker->thread_count > 0 ? OK : ERR_SYSTEM;
 }
@@ -335,6 +478,8 @@ stop_threads(struct worker *worker)
 		log_warn_errno("eventfd");
 	for (size_t i = 0; i < worker->thread_count; i++)
 		pthread_join(worker->threads[i], NULL);
+	if (worker->has_refuser)
+		pthread_join(worker->refuser, NULL);
 	free(worker->threads);
 	free(worker->pulses);
 	worker->threads = NULL;
@@ -448,6 +593,7 @@ static void
 tick(struct worker *worker, const struct db_options *options, struct db *db)
 {
 	beat(worker);
+	look_for_overload(worker);
 	journal_watch(worker->app.journal);
 	publish(worker);
 	check_schema(worker, db);
@@ -548,7 +694,10 @@ open_descriptors(struct worker *worker)
 	worker->stop_fd = eventfd(0, EFD_CLOEXEC);
 	worker->pause_fd =
 	    timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (worker->epoll_fd < 0 || worker->stop_fd < 0 || worker->pause_fd < 0)
+	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	worker->alarm_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (worker->epoll_fd < 0 || worker->stop_fd < 0 ||
+	    worker->pause_fd < 0 || worker->wake_fd < 0 || worker->alarm_fd < 0)
 		return ERR_SYSTEM;
 	worker->connections = connections_new(worker->epoll_fd);
 	return worker->connections == NULL ? ERR_MEMORY : OK;
@@ -579,10 +728,14 @@ start(struct worker *worker)
 	worker->shed.queue_max = (size_t)seat->config->queue_max;
 	worker->shed.waiting = count_waiting;
 	worker->shed.arg = worker->connections;
+	err = waiting_init(&worker->waiting, worker->shed.queue_max);
+	if (err != OK)
+		return err;
 	if (seat->others_serve && !schema_fits(worker))
 		return ERR_CONFLICT;
 	watch(worker, worker->stop_fd, EPOLLIN);
 	watch(worker, worker->pause_fd, EPOLLIN | EPOLLET);
+	watch(worker, worker->wake_fd, EPOLLIN | EPOLLET);
 	watch(worker, seat->handover[1], EPOLLIN | EPOLLEXCLUSIVE);
 	inflight_begin(seat->board->inflight[seat->slot], &worker->app.life);
 	resume_listening(worker);
@@ -626,6 +779,7 @@ worker_run(const struct worker_seat *seat)
 	if (start(&worker) != OK) {
 		free(worker.threads);
 		free(worker.pulses);
+		waiting_free(&worker.waiting);
 		if (worker.exit_code != 0)
 			return worker.exit_code; /* which says why */
 		log_error("the worker cannot start");
@@ -637,5 +791,6 @@ worker_run(const struct worker_seat *seat)
 	stop_threads(&worker);
 	app_stop(&worker.app, 0);
 	connections_free(worker.connections);
+	waiting_free(&worker.waiting);
 	return worker.exit_code;
 }

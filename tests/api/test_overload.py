@@ -69,9 +69,9 @@ def in_time(late, machine):
         assert took < most, (share, took, most)
 
 
-def overload(port, what, peak, settled=1.5, seconds=5.0):
+def overload(port, what, peak, settled=1.5, seconds=5.0, rate=None):
     """Asserts what the file says, from when the queue has been noticed."""
-    got, machine = both(port, what, 4 * peak, seconds)
+    got, machine = both(port, what, rate or 4 * peak, seconds)
     got = [g for g in got if g[0] >= settled]
     passed = [g for g in got if g[1] in (200, 201)]
     refused = [g for g in got if g[1] == 503]
@@ -81,14 +81,14 @@ def overload(port, what, peak, settled=1.5, seconds=5.0):
     in_time([g[2] for g in refused], machine)
 
 
-def slow_instance(make_instance):
-    """Two threads, which need 20 ms for the request that is returned too."""
+def slow_instance(make_instance, seconds=0.02):
+    """Two threads, which need so long for the request that is returned too."""
     instance = make_instance(env={"WORKERS": 1, "THREADS": 2})
     user = instance.user()
     chat = user.post("/api/chats", {"title": "t"}).json()["chat"]["id"]
     instance.psql("alter function minuted.chat_json(minuted.chats) rename to plain;"
                   "create function minuted.chat_json(c minuted.chats) returns json"
-                  " language plpgsql stable as $$ begin perform pg_sleep(0.02);"
+                  f" language plpgsql stable as $$ begin perform pg_sleep({seconds});"
                   " return minuted.plain(c); end $$")
     return instance, request(user.token, "GET", f"/api/chats/{chat}")
 
@@ -119,6 +119,14 @@ def test_requests_that_wait_for_a_thread(make_instance):
     assert 30 < peak < 110
     overload(instance.port, what, peak)
     wait_until(lambda: asyncio.run(one(instance.port, *what))[0] == 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.1, 0.25])
+def test_who_is_refused_does_not_wait_for_a_thread(make_instance, seconds):
+    """Also when no thread gets free for much longer than 50 ms."""
+    instance, what = slow_instance(make_instance, seconds)
+    overload(instance.port, what, 2 / seconds, settled=3, seconds=8, rate=200)
 
 
 @pytest.mark.slow

@@ -251,3 +251,65 @@ Test(shed, without_a_timeout_nothing_is_refused)
 	shed.timeout_us = 0;
 	cr_expect_not(shed_refuses(&shed, 5000 * MS, SHED_CEILING_US + 1));
 }
+
+/* While no thread gets free, nobody reads a request. */
+Test(shed, an_overload_is_found_without_a_free_thread)
+{
+	static struct queue queue;
+	struct shed shed = shed_of(&queue);
+
+	for (int i = 0; i <= MOST; i++)
+		push(&queue, 1000 * MS);
+	for (int i = 0; i < 3; i++)
+		cr_expect_not(shed_look(&shed, (1000 + 200 * i) * MS));
+	cr_expect(shed_look(&shed, 1600 * MS));
+	cr_expect(shed_is_overloaded(&shed));
+}
+
+Test(shed, a_queue_that_is_not_too_long_is_no_overload_however_long_it_stands)
+{
+	static struct queue queue;
+	struct shed shed = shed_of(&queue);
+
+	for (int i = 0; i < MOST; i++)
+		push(&queue, 1000 * MS);
+	for (int i = 0; i < 20; i++)
+		cr_expect_not(shed_look(&shed, (1000 + 200 * i) * MS));
+}
+
+Test(shed, a_queue_beside_an_idle_thread_is_no_overload)
+{
+	static struct queue queue;
+	struct shed shed = shed_of(&queue);
+
+	for (int i = 0; i <= MOST; i++)
+		push(&queue, 1000 * MS);
+	shed_wait(&shed);
+	for (int i = 0; i < 20; i++)
+		cr_expect_not(shed_look(&shed, (1000 + 200 * i) * MS));
+}
+
+Test(shed, refusals_keep_an_overload_and_their_end_ends_it)
+{
+	static struct queue queue;
+	struct shed shed = overloaded(&queue, 5000 * MS);
+
+	for (int i = 0; i < 10; i++) {
+		shed_refused(&shed, (5000 + 400 * i) * MS);
+		cr_expect(shed_look(&shed, (5000 + 400 * i) * MS));
+	}
+	cr_expect(shed_look(&shed, 8600 * MS + SHED_STANDING_US));
+	cr_expect_not(shed_look(&shed, 8601 * MS + SHED_STANDING_US));
+}
+
+Test(shed, without_a_timeout_there_is_no_overload)
+{
+	static struct queue queue;
+	struct shed shed = shed_of(&queue);
+
+	shed.timeout_us = 0;
+	for (int i = 0; i <= MOST; i++)
+		push(&queue, 1000 * MS);
+	for (int i = 0; i < 20; i++)
+		cr_expect_not(shed_look(&shed, (1000 + 200 * i) * MS));
+}
