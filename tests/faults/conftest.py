@@ -19,10 +19,9 @@ def pytest_configure(config):
 
 
 @contextlib.contextmanager
-def own_cluster(fast):
+def new_cluster(fast):
     cluster = Postgres(fast)
     yield cluster
-    revive(cluster)
     cluster.remove()
 
 
@@ -35,7 +34,7 @@ def revive(cluster):
 
 @pytest.fixture(scope="session")
 def disturbed():
-    with own_cluster(True) as cluster:
+    with new_cluster(True) as cluster:
         yield cluster
 
 
@@ -48,9 +47,16 @@ def cluster(disturbed):
 
 
 @pytest.fixture
+def own_cluster():
+    """A new one to disturb, that no other test has used."""
+    with new_cluster(True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
 def synced_cluster():
     """One that works with fsync."""
-    with own_cluster(False) as cluster:
+    with new_cluster(False) as cluster:
         yield cluster
 
 

@@ -79,8 +79,9 @@ def test_f07_postgres_down_calls_go_on_from_cache_and_spool(cluster, make_instan
 
 
 @pytest.mark.slow
-def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
-    instance = make_instance(cluster=cluster)
+def test_f07_ten_minutes_of_outage_under_load(own_cluster, make_instance):
+    cluster = own_cluster
+    instance = make_instance(cluster=cluster, env={"SPOOL_MAX": "16g"})
     user = instance.user()
     instance.know(user)
     with Load(instance, user) as load:
@@ -90,22 +91,22 @@ def test_f07_a_minute_of_outage_under_load(cluster, make_instance):
         began = time.monotonic()
         time.sleep(1)
         within = latencies(instance, user, 1000)
-        time.sleep(max(0, began + 60 - time.monotonic()))
+        time.sleep(max(0, began + 600 - time.monotonic()))
         waiting = spool_figures(instance)["records"]
         cluster.start()
         began = time.monotonic()
-        wait_until(lambda: spool_figures(instance)["segments"] == 0, 60, 0.2)
+        wait_until(lambda: spool_figures(instance)["segments"] == 0, 600, 0.2)
         drained = time.monotonic() - began
         time.sleep(1)
     figures = load.audit()
     no_loss(figures)
-    assert waiting > 1000
-    assert drained < 20, (waiting, drained)
+    assert waiting > 10000
+    assert drained < 5 + waiting / 10000, (waiting, drained)
     calls = sum(n for name, n in load.counts.items() if name in ("whole 200", "stream 200"))
     bad = sum(n for name, n in load.failed().items() if name.startswith(("whole", "stream")))
     assert bad <= calls / 100, load.counts
     not_disturbed(usual, within, 1.1)
-    note("F-07", "PostgreSQL down for a minute under load", 1, figures,
+    note("F-07", "PostgreSQL down for ten minutes under load", 1, figures,
          "calls and ingest go on into the spool, reads are 503; " +
          calls_were("meanwhile", usual, within))
 
@@ -347,7 +348,8 @@ def test_f09_a_full_disk_of_postgres_goes_to_the_spool(cluster, mount, make_inst
          "records go to the spool, and in as soon as there is room")
 
 
-def test_f10_a_full_wal_disk_of_postgres(cluster, mount, make_instance):
+def test_f10_a_full_wal_disk_of_postgres(own_cluster, mount, make_instance):
+    cluster = own_cluster  # with as little WAL as fits there
     disk = mount("tmpfs", 120, owner="postgres")
     instance = make_instance(cluster=cluster)
     user = instance.user()
@@ -386,12 +388,4 @@ def test_f10_a_full_wal_disk_of_postgres(cluster, mount, make_instance):
     note("F-10", "PostgreSQL's WAL disk full: it stops and stays down", 1, figures,
          "calls go on into the spool until somebody makes room and starts it")
     instance.stop_minuted()
-    cluster.stop()
-    back = cluster.dir / "wal"
-    shutil.copytree(disk.at / "wal", back)
-    wal.unlink()
-    back.rename(wal)
-    shutil.chown(wal, "postgres", "postgres")
-    for each in wal.rglob("*"):
-        shutil.chown(each, "postgres", "postgres")
-    wal.chmod(0o700)
+    cluster.stop()  # before the disk goes
