@@ -541,6 +541,35 @@ schema_fits(struct worker *worker)
 	return worker->schema_ok;
 }
 
+static bool
+is_asked_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) ||
+						sigismember(&pending, SIGUSR2));
+}
+
+/* Who starts while PostgreSQL is away knows nobody, and would refuse whom the
+ * others know: it leaves the socket to them as long as they are there. */
+static void
+wait_beside_others(struct worker *worker)
+{
+	const struct db_options options = check_options(worker);
+	struct db *db = db_new(&options);
+
+	check_schema(worker, db);
+	while (!worker->schema_ok && worker->exit_code == 0 &&
+	       scoreboard_ready(worker->seat->board) > 0 &&
+	       !is_asked_to_end()) {
+		atomic_store(&worker->row->heartbeat_us,
+		    (unsigned long long)clock_mono_us());
+		sleep_ms(ASK_PAUSE_MS);
+		check_schema(worker, db);
+	}
+	db_free(db);
+}
+
 static void
 publish(struct worker *worker)
 {
@@ -732,6 +761,10 @@ start(struct worker *worker)
 	if (err != OK)
 		return err;
 	if (seat->others_serve && !schema_fits(worker))
+		return ERR_CONFLICT;
+	if (!seat->others_serve && scoreboard_ready(seat->board) > 0)
+		wait_beside_others(worker);
+	if (worker->exit_code != 0)
 		return ERR_CONFLICT;
 	watch(worker, worker->stop_fd, EPOLLIN);
 	watch(worker, worker->pause_fd, EPOLLIN | EPOLLET);

@@ -1,6 +1,7 @@
 """test_f_processes.py - processes of ours that die, hang, or are told to begin
 anew, while clients keep their ledgers."""
 
+import concurrent.futures
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Load, no_loss, note
+from harness import Load, no_loss, note, settle
 from instance import wait_until
 from killloop import Injector, make_plan
 
@@ -29,6 +30,48 @@ def test_f01_killed_workers_lose_nothing_acknowledged(make_instance):
     figures = stopped(load)
     note("F-01", "SIGKILL of a random worker, 5 a second", injector.done["worker"], figures,
          "502, or a stream without [DONE], for what it held; it is replaced at once")
+
+
+def replace_workers(instance, which):
+    """SIGKILL of these; waits for as many new ones."""
+    before = set(instance.workers())
+    for pid in which:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(set(instance.workers()) - before) == len(which))
+
+
+def test_f01_a_worker_that_dies_in_an_outage_leaves_its_users_to_the_others(
+        cluster, make_instance):
+    """Its successor would know nobody, and refuse them."""
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    instance.know(user)
+    cluster.stop("immediate")
+    for _ in range(3):
+        replace_workers(instance, instance.workers()[-1:])
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda _: user.chat(), range(40)))
+        assert {each.status for each in got} == {200}
+    cluster.start()
+    instance.wait_healthy()
+    instance.know(user)  # both serve
+    settle(instance)
+    for each in got:
+        assert user.get("/v1/calls/" + each.headers["X-Call-Id"]).json()["status"] == "completed"
+
+
+def test_f01_when_all_workers_die_in_an_outage_the_new_ones_answer(cluster, make_instance):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    instance.know(user)
+    cluster.stop("immediate")
+    replace_workers(instance, instance.workers())
+    wait_until(lambda: instance.http.get("/health").status != 502)
+    got = user.chat()
+    assert got.status == 503 and got.headers["Retry-After"], got
+    cluster.start()
+    instance.wait_healthy()
+    instance.know(user)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ PostgreSQL and nginx are made by the scripts of deploy/, as `make run` does.
 """
 
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -311,9 +312,11 @@ class Instance:
 
     def know(self, *clients):
         """Each worker has these in its cache: calls at once, until every one
-        has answered one of each."""
+        has answered one of each.  More at once each time, since nginx keeps
+        the connections that it has, maybe all of them to one worker."""
         for client in clients:
             workers = set()
+            hands = itertools.count(8, 4)
 
             def call(_):
                 got = client.chat()
@@ -321,8 +324,9 @@ class Instance:
                 return got.headers["X-Request-Id"]
 
             def all_know():
-                with concurrent.futures.ThreadPoolExecutor(8) as pool:
-                    ids = set(pool.map(call, range(8)))
+                count = min(next(hands), 64)
+                with concurrent.futures.ThreadPoolExecutor(count) as pool:
+                    ids = set(pool.map(call, range(count)))
                 workers.update(line["role"] for line in self.log_lines()
                                if line.get("id") in ids)
                 return len(workers) >= int(self.settings["WORKERS"])
