@@ -228,7 +228,7 @@ class Net:
 
 # How long calls take.
 
-NOISE = 0.03  # seconds: below it a p99 says more about the machine than about us
+NOISE = 0.01  # seconds: below it a p99 says more about the machine than about us
 
 
 def latencies(instance, user, count):
