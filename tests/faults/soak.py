@@ -2,11 +2,12 @@
 
     SECONDS=1800 soak.py     make soak SECONDS=1800
 
-Looks at every worker each second.  The slope of memory and of descriptors over
-the last three quarters of the time is the median of the slopes between all
-pairs of looks (Theil-Sen), which a few jumps do not move.  Fails when a worker
-grows by more than GROWTH of itself, and ALLOWED, in that time, or when the
-ledgers find a record missing.
+Looks at every worker each second.  The slope of memory, and of the descriptors
+of all workers together (nginx opens its connections now to one, now to the
+other), over the last three quarters of the time is the median of the slopes
+between all pairs of looks (Theil-Sen), which a few jumps do not move.  Fails
+when a worker grows by more than GROWTH of itself, and ALLOWED, in that time, or
+when the ledgers find a record missing.
 """
 
 import json
@@ -42,27 +43,37 @@ def theil_sen(points):
 
 
 def watch(instance, seconds):
-    """Series of (time, value) by process id and what."""
+    """Series of (time, value) by who and what."""
     series = {}
     began = time.monotonic()
     while (at := time.monotonic() - began) < seconds:
-        for pid in instance.workers():
-            series.setdefault((pid, "memory"), []).append((at, resident(pid)))
-            series.setdefault((pid, "descriptors"), []).append((at, descriptors(pid)))
+        workers = instance.workers()
+        for pid in workers:
+            series.setdefault((f"worker {pid}", "memory"), []).append((at, resident(pid)))
+        series.setdefault(("all workers", "descriptors"), []).append(
+            (at, sum(map(descriptors, workers))))
         time.sleep(1)
     return series
+
+
+def quarters(points):
+    """The median of each quarter of the time, for the eye."""
+    size = max(1, len(points) // 4)
+    parts = [points[at : at + size] for at in range(0, 4 * size, size)]
+    return ", ".join(f"{statistics.median(value for _, value in part):.0f}"
+                     for part in parts if part)
 
 
 def verdict(series, seconds):
     """Prints each slope; is all flat?"""
     flat = True
-    for (pid, what), points in series.items():
+    for (who, what), points in series.items():
         late = [point for point in points if point[0] >= seconds / 4]
         usual = statistics.median(value for _, value in late)
         grown = theil_sen(late) * seconds * 0.75
         well = grown <= max(ALLOWED[what], usual * GROWTH)
         flat = flat and well
-        print(f"worker {pid} {what}: median {usual:.0f}, slope {grown / seconds / 0.75 * 3600:+.1f}"
+        print(f"{who} {what}: quarters {quarters(points)}, slope {grown / seconds / 0.75 * 3600:+.1f}"
               f" an hour, {grown:+.1f} in the run{'' if well else ': GROWS'}")
     return flat
 

@@ -8,7 +8,7 @@ SECONDS = 400
 
 
 def series(what, value):
-    return {(1, what): [(at, value(at)) for at in range(SECONDS)]}
+    return {("worker 1", what): [(at, value(at)) for at in range(SECONDS)]}
 
 
 def test_flat_and_noisy_is_flat():
