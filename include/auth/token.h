@@ -1,7 +1,8 @@
 /*
  * token.h - access tokens: JWT (RFC 7519), HS256 only, by libjwt behind the
- * checks that it lacks (RFC 8725): our own header byte for byte, exp, nbf, iat,
- * iss, aud, typ, jti, length and shape before the library sees it.
+ * checks that it lacks (RFC 8725): our own header byte for byte, length, shape
+ * and signature before the library sees it; then exp, nbf, iat, iss, aud, typ,
+ * jti.
  *
  * libjwt takes no header but typ "JWT", so the kind of token (RFC 9068's
  * "at+jwt") is the claim typ.  Safe on a thread with a stack of 256 KiB.

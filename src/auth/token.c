@@ -1,12 +1,12 @@
 /*
  * token.c - access tokens; the only file that knows libjwt.
  *
- * libjwt 1.10.2 parses before it verifies, takes any HMAC, checks no claim and
- * can return success for a forged token when an allocation fails.  So nothing
- * reaches it but our own header byte for byte, and what it returns is believed
- * only where algorithm and every claim are the expected ones.  (Left over: in want
- * of memory jwt_encode_str() can follow a null pointer; that ends the worker,
- * which is replaced.)
+ * libjwt 1.10.2 parses before it verifies, takes any HMAC, checks no claim, and
+ * in want of memory compares a signature that nobody made, follows null
+ * pointers where it writes a token, and can return success for a forged one.
+ * So the signature is ours, made and verified without memory: libjwt reads no
+ * text that we did not sign, and what it reads is believed only where every
+ * claim is the expected one.  It keeps the claims, and writes them as JSON.
  */
 #include "auth/token.h"
 
@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/hmac.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/codec.h"
 
 /* {"alg":"HS256","typ":"JWT"} as libjwt writes it, and the dot */
 #define HEADER        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
@@ -152,40 +155,64 @@ check_claims(const struct token_keys *keys, jwt_t *jwt,
 	return check_times(keys, jwt, out);
 }
 
-/*
- * ERR_MEMORY whatever the result is, when an allocation failed on the way: a
- * signature that could not be made is compared all the same.
- */
+/* Of a token that is_shaped(). */
+static bool
+is_signed(const char *secret, const char *token)
+{
+	const char *sign = strrchr(token, '.') + 1;
+	uint8_t mac[HMAC_SIZE];
+	size_t len;
+
+	if (codec_base64url_decode(sign, SIGNATURE_LEN, mac, sizeof(mac),
+		&len) != OK ||
+	    len != sizeof(mac))
+		return false;
+	return hmac_is(secret, token, (size_t)(sign - 1 - token), mac);
+}
+
+/* The claims of a token that is_signed(), so without a key.  ERR_MEMORY
+ * whatever the result is, when an allocation failed on the way. */
 static enum err
-decode(const char *secret, const char *token, jwt_t **out)
+decode(const char *token, jwt_t **out)
 {
 	int failed;
 
 	errno = 0;
-	failed = jwt_decode(out, token, (const unsigned char *)secret,
-	    (int)strlen(secret));
-	if (errno == ENOMEM)
+	failed = jwt_decode(out, token, NULL, 0);
+	if (failed == ENOMEM || errno == ENOMEM)
 		return ERR_MEMORY;
-	if (failed != 0 || *out == NULL || jwt_get_alg(*out) != JWT_ALG_HS256)
-		return ERR_AUTH;
-	return OK;
+	return failed != 0 || *out == NULL ? ERR_AUTH : OK;
 }
 
 static enum err
-verify_with(const struct token_keys *keys, const char *secret,
-    const char *token, struct token_claims *out)
+read_claims(const struct token_keys *keys, const char *token,
+    struct token_claims *out)
 {
 	struct token_claims claims = { 0 };
 	jwt_t *jwt = NULL;
 	enum err err;
 
-	err = decode(secret, token, &jwt);
+	err = decode(token, &jwt);
 	if (err == OK)
 		err = check_claims(keys, jwt, &claims);
 	if (err == OK)
 		*out = claims;
 	jwt_free(jwt);
 	return err;
+}
+
+/* Twice before it is refused: in want of memory libjwt's JSON can lose a
+ * character and then forget that it was short. */
+static enum err
+verify_with(const struct token_keys *keys, const char *secret,
+    const char *token, struct token_claims *out)
+{
+	enum err err;
+
+	if (!is_signed(secret, token))
+		return ERR_AUTH;
+	err = read_claims(keys, token, out);
+	return err == ERR_AUTH ? read_claims(keys, token, out) : err;
 }
 
 enum err
@@ -243,26 +270,42 @@ add_claims(jwt_t *jwt, const struct token_keys *keys,
 	return add_uuid(jwt, "fam", &claims->family_id);
 }
 
+/* header.payload.signature */
 static enum err
-sign(const struct token_keys *keys, const struct token_claims *claims,
+sign(const struct token_keys *keys, const char *payload, char **out)
+{
+	uint8_t mac[HMAC_SIZE];
+	struct buf text;
+	enum err err;
+
+	buf_init(&text, TOKEN_MAX);
+	buf_adds(&text, HEADER);
+	codec_base64url(payload, strlen(payload), &text);
+	hmac_make(keys->secret, buf_str(&text), text.len, mac);
+	buf_addc(&text, '.');
+	codec_base64url(mac, sizeof(mac), &text);
+	err = buf_take(&text, out, NULL);
+	buf_fini(&text);
+	return err;
+}
+
+static enum err
+make(const struct token_keys *keys, const struct token_claims *claims,
     char **out)
 {
-	enum err err = ERR_MEMORY;
 	jwt_t *jwt = NULL;
+	char *payload = NULL;
+	enum err err;
 
 	if (jwt_new(&jwt) != 0)
 		return ERR_MEMORY;
-	/* unchecked, a failure here would make an unsigned token */
-	if (jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)keys->secret,
-		(int)strlen(keys->secret)) != 0)
-		goto out;
 	err = add_claims(jwt, keys, claims);
 	if (err != OK)
 		goto out;
-	*out = jwt_encode_str(jwt);
-	if (*out == NULL)
-		err = ERR_MEMORY;
+	payload = jwt_get_grants_json(jwt, NULL);
+	err = payload == NULL ? ERR_MEMORY : sign(keys, payload, out);
 out:
+	free(payload);
 	jwt_free(jwt);
 	return err;
 }
@@ -282,11 +325,11 @@ token_issue(const struct token_keys *keys, const struct uuid *user_id,
 		return ERR_BUG;
 	if (family_id != NULL)
 		claims.family_id = *family_id;
-	err = sign(keys, &claims, &token);
+	err = make(keys, &claims, &token);
 	if (err != OK)
 		return err;
 	if (token_verify(keys, token, &check) != OK) {
-		free(token); /* cut short by want of memory */
+		free(token); /* garbled by want of memory */
 		return ERR_MEMORY;
 	}
 	*out = token;

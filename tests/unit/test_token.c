@@ -396,12 +396,10 @@ Test(token, its_life_is_the_settings_rounded_up_to_seconds)
 
 #ifndef __SANITIZE_ADDRESS__
 #ifndef __SANITIZE_THREAD__
-/*
- * The n-th allocation fails, for every n: libjwt returns success for a forged
- * token when the wrong one does.
- */
+/* The n-th allocation fails, or it and all after it, for every n. */
 void *__libc_malloc(size_t len);
 static _Thread_local int allocations_left = -1;
+static _Thread_local bool one_is_refused;
 static _Thread_local int allocations_refused;
 
 void *
@@ -409,6 +407,8 @@ malloc(size_t len)
 {
 	if (allocations_left == 0) {
 		allocations_refused++;
+		if (one_is_refused)
+			allocations_left = -1;
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -417,22 +417,27 @@ malloc(size_t len)
 	return __libc_malloc(len);
 }
 
-/* The n-th allocation and all after it fail; none is still wanted when
- * allocations_refused stays 0. */
+static void
+refuse(int n, bool one)
+{
+	allocations_refused = 0;
+	one_is_refused = one;
+	allocations_left = n;
+}
+
 static enum err
-verify_short(const char *token, int n)
+verify_short(const char *token, int n, bool one)
 {
 	struct token_claims claims;
 	enum err err;
 
-	allocations_refused = 0;
-	allocations_left = n;
+	refuse(n, one);
 	err = token_verify(&keys, token, &claims);
 	allocations_left = -1;
 	return err;
 }
 
-Test(token, want_of_memory_never_lets_a_forgery_in)
+Test(token, a_forgery_is_refused_without_memory)
 {
 	struct buf text;
 	char *forged;
@@ -440,12 +445,7 @@ Test(token, want_of_memory_never_lets_a_forgery_in)
 	buf_init(&text, 4096);
 	payload(&text, NULL);
 	forged = forge(HEADER, buf_str(&text), OTHER, EVP_sha256());
-	for (int n = 0; n < 120; n++) {
-		enum err err = verify_short(forged, n);
-
-		cr_expect_eq(err, allocations_refused ? ERR_MEMORY : ERR_AUTH,
-		    "allocation %d", n);
-	}
+	cr_expect_eq(verify_short(forged, 0, false), ERR_AUTH);
 	cr_expect_eq(allocations_refused, 0);
 	buf_fini(&text);
 	free(forged);
@@ -453,16 +453,64 @@ Test(token, want_of_memory_never_lets_a_forgery_in)
 
 Test(token, want_of_memory_is_not_taken_for_a_bad_token)
 {
-	char *good = issue(&keys);
+	struct uuid id = subject();
+	char *good = NULL;
+	int n = 0;
 
-	for (int n = 0; n < 120; n++) {
-		enum err err = verify_short(good, n);
+	cr_assert_eq(token_issue(&keys, &id, &id, 3, &good), OK);
+	do {
+		enum err err = verify_short(good, n, false);
 
 		cr_expect_eq(err, allocations_refused ? ERR_MEMORY : OK,
-		    "allocation %d", n);
-	}
+		    "allocation %d: %s", n, err_name(err));
+	} while (allocations_refused > 0 && ++n < 500);
+	cr_expect_gt(n, 10);
+	n = 0;
+	do {
+		enum err err = verify_short(good, n, true);
+
+		cr_expect(err == OK ||
+			      (allocations_refused > 0 && err == ERR_MEMORY),
+		    "allocation %d alone: %s", n, err_name(err));
+	} while (allocations_refused > 0 && ++n < 500);
 	cr_expect_eq(allocations_refused, 0);
 	free(good);
+}
+
+static void
+issue_at_every_allocation(bool one)
+{
+	struct uuid id = subject();
+	struct token_claims claims;
+	int n = 0;
+
+	do {
+		char *token = NULL;
+		enum err err;
+
+		refuse(n, one);
+		err = token_issue(&keys, &id, &id, 3, &token);
+		allocations_left = -1;
+		cr_expect(err == OK ||
+			      (allocations_refused > 0 && err == ERR_MEMORY),
+		    "allocation %d: %s", n, err_name(err));
+		cr_expect_eq(token == NULL, err != OK);
+		if (token != NULL)
+			cr_expect_eq(token_verify(&keys, token, &claims), OK);
+		free(token);
+	} while (allocations_refused > 0 && ++n < 500);
+	cr_expect_gt(n, 10);
+	cr_expect_eq(allocations_refused, 0);
+}
+
+Test(token, issuing_in_want_of_memory_says_so)
+{
+	issue_at_every_allocation(false);
+}
+
+Test(token, issuing_when_one_allocation_fails_says_so)
+{
+	issue_at_every_allocation(true);
 }
 #endif
 #endif
