@@ -5,8 +5,8 @@
  * json-c keeps no positions and clamps large integers, so every value is a
  * node that pairs the object of json-c with its span.  Both come in the order
  * of the text, so one walk pairs them; a difference means that json-c ran out
- * of memory, which it does not always report.  (Where json-c 0.16 cannot copy
- * a member's name it crashes: the limits keep what it asks for small.)
+ * of memory, which it does not always report.  Where json-c 0.16 cannot copy a
+ * member's name it crashes, so it gets objects as arrays of names and values.
  */
 #include "json/read.h"
 
@@ -14,6 +14,8 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "json/escape.h"
 
 struct jsonr {
 	const char *text;
@@ -92,6 +94,34 @@ jsonr_kind(const struct jsonr *value)
 	}
 }
 
+/* Bytes of a string between at and end once its escapes are read. */
+static size_t
+decoded_len(const char *at, const char *end)
+{
+	struct escape_decoder decoder;
+	const char *slash;
+	size_t len = 0;
+
+	for (;;) {
+		slash = memchr(at, '\\', (size_t)(end - at));
+		if (slash == NULL)
+			return len + (size_t)(end - at);
+		decoder = (struct escape_decoder){ .at = slash, .end = end };
+		(void)escape_decode(&decoder);
+		len += (size_t)(slash - at) + (size_t)decoder.pending_len;
+		at = decoder.at;
+	}
+}
+
+/* object is the whole string that stands between at and end. */
+static bool
+is_string(json_object *object, const char *at, const char *end)
+{
+	return json_object_is_type(object, json_type_string) &&
+	       (size_t)json_object_get_string_len(object) ==
+		   decoded_len(at, end);
+}
+
 /* json-c's object is what the text says, with as many children. */
 static bool
 agrees(const struct jsonr *node)
@@ -107,13 +137,15 @@ agrees(const struct jsonr *node)
 		return json_object_is_type(object, json_type_int) ||
 		       json_object_is_type(object, json_type_double);
 	case JSONR_STRING:
-		return json_object_is_type(object, json_type_string);
+		return is_string(object, node->text + 1,
+		    node->text + node->len - 1);
 	case JSONR_ARRAY:
 		return json_object_is_type(object, json_type_array) &&
 		       json_object_array_length(object) == node->count;
 	case JSONR_OBJECT:
-		return json_object_is_type(object, json_type_object) &&
-		       (size_t)json_object_object_length(object) == node->count;
+		return json_object_is_type(object, json_type_array) &&
+		       json_object_array_length(object) ==
+			   2 * (size_t)node->count;
 	}
 	return false;
 }
@@ -130,27 +162,43 @@ node_set(struct jsonr *node, const char *text, const struct gate_spans *spans,
 	node->span = span;
 }
 
+/* The name of a member, which is between from and its value; NULL when json-c
+ * has it cut short. */
+static const char *
+name_of(json_object *name, const char *from, const char *value)
+{
+	while (*from != '"')
+		from++;
+	while (*value != ':')
+		value--;
+	while (*value != '"')
+		value--;
+	if (!is_string(name, from + 1, value))
+		return NULL;
+	return json_object_get_string(name);
+}
+
 /* Hands each child its object of json-c and, in an object, its name. */
-static void
+static enum err
 adopt(struct jsonr *node)
 {
 	struct jsonr *child = node->children;
-	const struct lh_entry *entry;
+	bool named = jsonr_kind(node) == JSONR_OBJECT;
+	const char *from = node->text;
+	json_object *name;
+	size_t at = 0;
 
-	if (jsonr_kind(node) == JSONR_ARRAY) {
-		for (size_t i = 0; i < node->count; i++)
-			child[i].object =
-			    json_object_array_get_idx(node->object, i);
-		return;
+	for (uint32_t i = 0; i < node->count; i++, child++) {
+		if (named) {
+			name = json_object_array_get_idx(node->object, at++);
+			child->key = name_of(name, from, child->text);
+			if (child->key == NULL)
+				return ERR_MEMORY;
+		}
+		child->object = json_object_array_get_idx(node->object, at++);
+		from = child->text + child->len;
 	}
-	if (jsonr_kind(node) != JSONR_OBJECT)
-		return;
-	entry = json_object_get_object(node->object)->head;
-	for (; entry != NULL; entry = entry->next) {
-		child->key = lh_entry_k(entry);
-		child->object = lh_entry_v(entry);
-		child++;
-	}
+	return OK;
 }
 
 /*
@@ -177,9 +225,33 @@ build_nodes(struct document *document, const char *text,
 			node_set(&nodes[filled++], text, spans, span);
 			span += spans->list[span].size;
 		}
-		adopt(node);
+		if (adopt(node) != OK)
+			return ERR_MEMORY;
 	}
 	return OK;
+}
+
+/* {"a": 1, "b": {}} becomes ["a", 1, "b", []]. */
+static void
+flatten(char *text, const struct gate_spans *spans)
+{
+	for (size_t i = 0; i < spans->count; i++) {
+		const struct gate_span *span = &spans->list[i];
+		const struct gate_span *child = span + 1;
+
+		if (text[span->start] != '{')
+			continue;
+		text[span->start] = '[';
+		text[span->end - 1] = ']';
+		for (uint32_t k = 0; k < span->count; k++) {
+			char *colon = text + child->start;
+
+			while (*colon != ':')
+				colon--;
+			*colon = ',';
+			child += child->size;
+		}
+	}
 }
 
 static enum err
@@ -195,9 +267,11 @@ parse_spans(struct arena *arena, const char *text, size_t len,
 	    sizeof(*document) + spans->count * sizeof(document->nodes[0]));
 	if (copy == NULL || document == NULL)
 		return ERR_MEMORY;
+	flatten(copy, spans);
 	err = parse_objects(arena, copy, len, spans->depth, &root);
 	if (err != OK)
 		return err;
+	memcpy(copy, text, len);
 	document->arena = arena;
 	document->nodes[0].object = root;
 	err = build_nodes(document, copy, spans);

@@ -3,27 +3,37 @@
  *
  * Included by at most one file of a program: it takes the place of libc's
  * functions.  failing_after(n) lets n allocations pass and fails all others
- * until failing_stop().
+ * until failing_stop(), failing_at(n) only the next.
  */
 #ifndef UNIT_FAILING_H
 #define UNIT_FAILING_H
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 static long failing_left = -1; /* allocations that pass; below 0: all */
 static bool failing_hit;       /* one was refused */
+static bool failing_once;      /* and no other is */
 
 static inline void
 failing_after(long passes)
 {
 	failing_hit = false;
+	failing_once = false;
 	failing_left = passes;
 }
 
-/* True if any allocation was refused since failing_after(). */
+static inline void
+failing_at(long passes)
+{
+	failing_after(passes);
+	failing_once = true;
+}
+
+/* True if any allocation was refused since then. */
 static inline bool
 failing_stop(void)
 {
@@ -38,6 +48,9 @@ failing_now(void)
 		return false;
 	if (failing_left == 0) {
 		failing_hit = true;
+		if (failing_once)
+			failing_left = -1;
+		errno = ENOMEM;
 		return true;
 	}
 	failing_left--;

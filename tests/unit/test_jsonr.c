@@ -326,11 +326,9 @@ Test(jsonr, out_of_memory_is_an_error_wherever_it_happens)
 	long passes = 0;
 
 	buf_init(&text, 1 << 20);
-	/* No members: json-c 0.16 itself ends the process when it cannot copy
-	 * a name. */
 	buf_adds(&text, "[0");
 	for (int i = 0; i < 70; i++)
-		buf_addf(&text, ",[\"text %d\",{},1.5]", i);
+		buf_addf(&text, ",{\"text %d\":[{},\"name\"]}", i);
 	buf_adds(&text, ",null]");
 	while (!parse_starved(text.data, passes))
 		passes++;
@@ -338,4 +336,61 @@ Test(jsonr, out_of_memory_is_an_error_wherever_it_happens)
 	for (passes = 0; !parse_starved("null", passes); passes++)
 		continue;
 	buf_fini(&text);
+}
+
+/* A name and a text longer than what json-c starts with, in chunks. */
+#define LONG_NAME "a name of more than thirty-two bytes \\u00e9\\t and on"
+#define LONG_TEXT \
+	"a text that is longer still, \\\\ \\ud83d\\ude00 \\n with an end"
+#define MEMBERS                                                             \
+	"{\"k\" : \"v\",\"" LONG_NAME "\"\t:{\"\":[{},{\"in\":\"" LONG_TEXT \
+	"\"} , null ]}, \"n\":1.5,\"t\":true}"
+
+static void
+expect_string(const struct jsonr *value, const char *expected)
+{
+	const char *text = "";
+
+	cr_expect_eq(jsonr_string(value, &text, NULL), OK);
+	cr_expect_str_eq(text, expected);
+}
+
+static void
+expect_members(const struct jsonr *top)
+{
+	const struct jsonr *list;
+
+	cr_expect_eq(jsonr_count(top), 4);
+	expect_string(jsonr_get(top, "k"), "v");
+	list = jsonr_get(jsonr_get(top,
+			     "a name of more than thirty-two bytes é\t and on"),
+	    "");
+	cr_expect_eq(jsonr_count(list), 3);
+	expect_string(jsonr_get(jsonr_at(list, 1), "in"),
+	    "a text that is longer still, \\ 😀 \n with an end");
+	expect_raw(jsonr_get(top, "n"), "1.5");
+	expect_raw(top, MEMBERS);
+}
+
+Test(jsonr, one_allocation_that_fails_is_an_error_or_changes_nothing)
+{
+	struct jsonr *value = NULL;
+	struct arena *own;
+	bool hit = true;
+	enum err err;
+	long passes;
+
+	for (passes = 0; hit; passes++) {
+		own = arena_new();
+		cr_assert_not_null(own);
+		failing_at(passes);
+		err = jsonr_parse(own, MEMBERS, strlen(MEMBERS), &value, NULL);
+		hit = failing_stop();
+		if (err == OK)
+			expect_members(value);
+		else
+			cr_expect(hit && err == ERR_MEMORY, "%ld", passes);
+		arena_free(own);
+	}
+	cr_expect_gt(passes, 20);
 }
