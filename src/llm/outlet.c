@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "http/problem.h"
 #include "http/response.h"
 
 #define HEARTBEAT ":\n\n"
@@ -263,10 +264,23 @@ forget_sent(struct outlet *outlet, size_t sent)
 		buf_reset(&outlet->queue);
 }
 
+/* The client is still there if it was only the head that could not be made:
+ * then it gets an answer that says so. */
+static void
+give_up(struct outlet *outlet, enum err err)
+{
+	drop(outlet, false);
+	if (err != ERR_MEMORY || outlet->req->streaming)
+		return;
+	outlet->req->gone = false;
+	(void)problem_of(outlet->req, err);
+}
+
 static void
 write_waiting(struct outlet *outlet)
 {
 	size_t sent = 0;
+	enum err err;
 
 	outlet->waits = false;
 	while (!outlet->headed || sent < outlet->queue.len) {
@@ -274,8 +288,9 @@ write_waiting(struct outlet *outlet)
 			wait_for_room(outlet);
 			break;
 		}
-		if (write_some(outlet, &sent) != OK) {
-			drop(outlet, false);
+		err = write_some(outlet, &sent);
+		if (err != OK) {
+			give_up(outlet, err);
 			return;
 		}
 	}

@@ -130,6 +130,25 @@ Test(outlet, what_is_written_comes_out_in_order_after_the_head)
 	stop(&bench);
 }
 
+Test(outlet, a_client_whose_head_cannot_be_made_gets_an_error)
+{
+	struct bench bench;
+
+	start(&bench);
+	for (int i = 0; i < 1000; i++)
+		response_header(bench.req, "X-Long", "0123456789");
+	outlet_begin(bench.outlet, 200, "text/event-stream");
+	outlet_write(bench.outlet, "a", 1);
+	outlets_flush(&bench.outlets);
+	cr_expect_eq(bench.left, 1);
+	outlet_write(bench.outlet, "b", 1);
+	outlet_finish(bench.outlet);
+	outlets_flush(&bench.outlets);
+	cr_expect_eq(strncmp(buf_str(&bench.answer.bytes), "Status: 503", 11),
+	    0, "%s", buf_str(&bench.answer.bytes));
+	stop(&bench);
+}
+
 Test(outlet, nothing_is_written_while_the_client_cannot_take_it)
 {
 	struct bench bench;
