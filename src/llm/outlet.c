@@ -264,8 +264,8 @@ forget_sent(struct outlet *outlet, size_t sent)
 		buf_reset(&outlet->queue);
 }
 
-/* The client is still there if it was only the head that could not be made:
- * then it gets an answer that says so. */
+/* A client that was sent nothing yet is still there if it was only memory that
+ * was short: then it gets an answer that says so. */
 static void
 give_up(struct outlet *outlet, enum err err)
 {
@@ -348,7 +348,7 @@ flush(struct outlet *outlet)
 	if (!outlet->gone && !buf_ok(&outlet->queue)) {
 		(void)request_fail(outlet->req, ERR_MEMORY,
 		    "the client's queue is full");
-		drop(outlet, false);
+		give_up(outlet, ERR_MEMORY);
 	}
 	if (outlet->finishing && outlet->calls_open == 0)
 		stream_whole(outlet);

@@ -117,11 +117,12 @@ provider_named(const struct snapshot *snapshot, const char *name, size_t len)
 	return NULL;
 }
 
-static bool
+/* ERR_INPUT here and below: the provider is left out. */
+static enum err
 refuse(struct snapshot *snapshot, const char *name, const char *why)
 {
 	buf_addf(snapshot->problems, "provider %s: %s\n", name, why);
-	return false;
+	return ERR_INPUT;
 }
 
 /* The settings say where "openai" is, unless its row does. */
@@ -135,8 +136,8 @@ base_url_of(const struct snapshot *snapshot, const struct provider_row *row)
 	return "";
 }
 
-/* base_url and allow_local; false when it cannot be used. */
-static bool
+/* base_url and allow_local. */
+static enum err
 set_address(struct snapshot *snapshot, struct provider *provider,
     const struct provider_row *row)
 {
@@ -145,13 +146,18 @@ set_address(struct snapshot *snapshot, struct provider *provider,
 	bool ours = url == snapshot->config->openai_base_url;
 	struct transfer_url parsed;
 	size_t len = strlen(url);
+	enum err err;
 
 	while (len > 0 && url[len - 1] == '/')
 		len--;
 	provider->p.base_url = arena_strndup(snapshot->arena, url, len);
-	if (provider->p.base_url == NULL ||
-	    transfer_url_parse(snapshot->arena, provider->p.base_url,
-		&parsed) != OK)
+	if (provider->p.base_url == NULL)
+		return ERR_MEMORY;
+	err =
+	    transfer_url_parse(snapshot->arena, provider->p.base_url, &parsed);
+	if (err == ERR_MEMORY)
+		return err;
+	if (err != OK)
 		return refuse(snapshot, row->name,
 		    "its base URL is not one, expected https://host/path");
 	provider->p.allow_local =
@@ -163,28 +169,28 @@ set_address(struct snapshot *snapshot, struct provider *provider,
 	if (!parsed.https && !provider->p.allow_local)
 		return refuse(snapshot, row->name,
 		    "http is only for hosts named in PROVIDER_ALLOW");
-	return true;
+	return OK;
 }
 
-/* The key; false when there has to be one and is none, which is no fault: the
- * provider is not in use. */
-static bool
+/* The key; that there has to be one and is none is no fault: the provider is
+ * not in use. */
+static enum err
 set_key(struct snapshot *snapshot, struct provider *provider,
     const struct provider_row *row)
 {
 	const char *key;
 
 	if (row->key_env == NULL)
-		return true;
+		return OK;
 	key = config_secret(snapshot->config, row->key_env);
 	if (key == NULL || *key == '\0')
-		return provider->foreign;
+		return provider->foreign ? OK : ERR_INPUT;
 	for (const char *c = key; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x21 || (unsigned char)*c > 0x7e)
 			return refuse(snapshot, row->name,
 			    "its key has characters that no header can carry");
 	provider->p.key = arena_strdup(snapshot->arena, key);
-	return provider->p.key != NULL;
+	return provider->p.key == NULL ? ERR_MEMORY : OK;
 }
 
 static enum err
@@ -249,11 +255,13 @@ snapshot_add_provider(struct snapshot *snapshot, const struct provider_row *row)
 		(void)refuse(snapshot, row->name, "unknown kind");
 		return OK;
 	}
-	if (provider->p.kind->build != NULL &&
-	    !set_address(snapshot, provider, row))
-		return OK;
-	if (!set_key(snapshot, provider, row))
-		return OK;
+	err = OK;
+	if (provider->p.kind->build != NULL)
+		err = set_address(snapshot, provider, row);
+	if (err == OK)
+		err = set_key(snapshot, provider, row);
+	if (err != OK)
+		return err == ERR_INPUT ? OK : err;
 	provider->p.any_model = row->any_model || provider->foreign;
 	err = list_add(arena, &snapshot->providers, provider);
 	if (err == OK && strcmp(row->name, OPENAI) == 0)

@@ -23,6 +23,7 @@
 #define READ_WHOLE  16384L
 /* Below what servers commonly close idle connections after. */
 #define CONNECTION_AGE_S 50L
+#define RETRY_US         10000 /* after memory was short */
 
 /*
  * A connection that is kept stays in the epoll between its requests: libcurl
@@ -39,6 +40,7 @@ struct transfers {
 	CURLM *multi;
 	struct loop *loop;
 	int64_t due_us;
+	int64_t retry_us; /* some sockets are not watched; INT64_MAX: all are */
 	struct kept *kept; /* by descriptor */
 	size_t kept_count;
 };
@@ -71,8 +73,8 @@ unwatch(const struct transfers *transfers, struct kept *kept)
 	kept->watch = NULL;
 }
 
-/* A socket was opened.  Without memory it is watched as any other. */
-static void
+/* A socket was opened. */
+static bool
 keep_socket(struct transfers *transfers, int fd)
 {
 	size_t count = transfers->kept_count;
@@ -84,13 +86,14 @@ keep_socket(struct transfers *transfers, int fd)
 			count = count == 0 ? 64 : count * 2;
 		kept = reallocarray(transfers->kept, count, sizeof(*kept));
 		if (kept == NULL)
-			return;
+			return false;
 		memset(kept + transfers->kept_count, 0,
 		    (count - transfers->kept_count) * sizeof(*kept));
 		transfers->kept = kept;
 		transfers->kept_count = count;
 	}
 	transfers->kept[fd] = (struct kept){ .ours = true };
+	return true;
 }
 
 static int
@@ -106,12 +109,23 @@ close_socket(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
+/* In want of memory libcurl may have left a socket out: it is asked again. */
+static void
+act(struct transfers *transfers, int fd, int mask)
+{
+	int running;
+
+	if (curl_multi_socket_action(transfers->multi, fd, mask, &running) !=
+	    CURLM_OK)
+		transfers->retry_us = clock_mono_us() + RETRY_US;
+}
+
 static void
 on_socket(void *arg, int fd, uint32_t events)
 {
 	struct transfers *transfers = arg;
 	struct kept *kept = kept_of(transfers, fd);
-	int mask = 0, running;
+	int mask = 0;
 
 	if (kept != NULL && kept->idle) {
 		unwatch(transfers, kept); /* libcurl finds out at its use */
@@ -124,11 +138,11 @@ on_socket(void *arg, int fd, uint32_t events)
 		mask |= CURL_CSELECT_OUT;
 	if ((events & (EPOLLERR | EPOLLHUP)) != 0)
 		mask |= CURL_CSELECT_IN | CURL_CSELECT_ERR;
-	(void)curl_multi_socket_action(transfers->multi, fd, mask, &running);
+	act(transfers, fd, mask);
 	transfers_reap(transfers);
 }
 
-static int
+static void
 watch_kept(struct transfers *transfers, struct kept *kept, int fd,
     uint32_t events)
 {
@@ -139,9 +153,12 @@ watch_kept(struct transfers *transfers, struct kept *kept, int fd,
 	else if (kept->events != events)
 		loop_change(transfers->loop, kept->watch, events);
 	kept->events = events;
-	return kept->watch == NULL ? -1 : 0;
+	if (kept->watch == NULL)
+		transfers->retry_us = clock_mono_us() + RETRY_US;
 }
 
+/* Never fails: libcurl would give up every transfer there is.  What is not
+ * watched for want of memory is later; the resolver looks for itself. */
 static int
 watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 {
@@ -164,16 +181,17 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 		events |= EPOLLIN;
 	if ((what & CURL_POLL_OUT) != 0)
 		events |= EPOLLOUT;
-	if (kept != NULL)
-		return watch_kept(transfers, kept, fd, events);
+	if (kept != NULL) {
+		watch_kept(transfers, kept, fd, events);
+		return 0;
+	}
 	if (watch != NULL) {
 		loop_change(transfers->loop, watch, events);
 		return 0;
 	}
 	watch = loop_add(transfers->loop, fd, events, on_socket, transfers);
-	if (watch == NULL)
-		return -1;
-	(void)curl_multi_assign(transfers->multi, fd, watch);
+	if (watch != NULL)
+		(void)curl_multi_assign(transfers->multi, fd, watch);
 	return 0;
 }
 
@@ -217,6 +235,7 @@ transfers_new(struct loop *loop, int64_t connections_max)
 		return NULL;
 	transfers->loop = loop;
 	transfers->due_us = INT64_MAX;
+	transfers->retry_us = INT64_MAX;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(transfers);
 		return NULL;
@@ -245,19 +264,42 @@ transfers_free(struct transfers *transfers)
 int64_t
 transfers_due(const struct transfers *transfers)
 {
-	return transfers->due_us;
+	return transfers->retry_us < transfers->due_us ? transfers->retry_us
+						       : transfers->due_us;
+}
+
+/* curl_multi_socket_all() is what tells of all sockets anew; no other does. */
+static void
+watch_all(struct transfers *transfers)
+{
+	int running;
+	CURLMcode rc;
+
+	transfers->retry_us = INT64_MAX;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	rc = curl_multi_socket_all(transfers->multi, &running);
+#pragma GCC diagnostic pop
+	if (rc != CURLM_OK)
+		transfers->retry_us = clock_mono_us() + RETRY_US;
+	for (size_t fd = 0; fd < transfers->kept_count; fd++) {
+		struct kept *kept = &transfers->kept[fd];
+
+		if (kept->ours && !kept->idle && kept->watch == NULL &&
+		    kept->events != 0)
+			watch_kept(transfers, kept, (int)fd, kept->events);
+	}
 }
 
 void
 transfers_tick(struct transfers *transfers)
 {
-	int running;
-
 	if (clock_mono_us() >= transfers->due_us) {
 		transfers->due_us = INT64_MAX;
-		(void)curl_multi_socket_action(transfers->multi,
-		    CURL_SOCKET_TIMEOUT, 0, &running);
+		act(transfers, CURL_SOCKET_TIMEOUT, 0);
 	}
+	if (clock_mono_us() >= transfers->retry_us)
+		watch_all(transfers);
 	transfers_reap(transfers);
 }
 
@@ -396,8 +438,10 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	transfer->refused = false;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 	    address->protocol);
-	if (fd >= 0)
-		keep_socket(transfer->owner, fd);
+	if (fd >= 0 && !keep_socket(transfer->owner, fd)) {
+		close(fd);
+		return CURL_SOCKET_BAD;
+	}
 	return fd;
 }
 
@@ -623,15 +667,18 @@ transfer_url_parse(struct arena *arena, const char *url,
 {
 	CURLU *parsed;
 	enum err err = ERR_INPUT;
+	CURLUcode rc;
 
 	if (!is_header(url) || strpbrk(url, " ?#") != NULL)
 		return ERR_INPUT;
 	parsed = curl_url();
 	if (parsed == NULL)
 		return ERR_MEMORY;
-	if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER) ==
-	    CURLUE_OK)
+	rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_DISALLOW_USER);
+	if (rc == CURLUE_OK)
 		err = url_read(arena, parsed, out);
+	else if (rc == CURLUE_OUT_OF_MEMORY)
+		err = ERR_MEMORY;
 	curl_url_cleanup(parsed);
 	return err;
 }
