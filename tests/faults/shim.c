@@ -14,11 +14,13 @@
  * worked: "write SIZE PATH", "sync SIZE PATH" with the file's size, and of a
  * directory "sync 0 PATH".
  *
- * MALLOC_FAILS=N: the N-th malloc, calloc or realloc of the process fails.
+ * MALLOC_FAILS=N: the N-th malloc, calloc or realloc from main() on fails, and
+ * at its exit the process says how many there were: "shim: N allocations".
  * MALLOC_RATE=FILE: while the first 32-bit number in FILE is N, one in N fails,
  * at random; the second counts them.
  *
- * With either, a SIGSEGV says in what object it came: "shim: SIGSEGV in PATH".
+ * With either, SIGSEGV, SIGABRT and SIGFPE say in what object they came, and in what
+ * function where its name is public: "shim: killed in PATH NAME".
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,6 +43,7 @@ extern void *__libc_realloc(void *old, size_t size);
 
 static atomic_long allocations;
 static atomic_long fails_at; /* 0: not read yet, -1: never */
+static atomic_int is_up;     /* the libraries, and what this file needs */
 
 struct rate {
 	atomic_uint one_in, failed;
@@ -63,28 +66,48 @@ map_rate(void)
 		rate = at;
 }
 
-/* The first caller that is neither of this file nor of libc. */
+static int
+is_outside(const char *object)
+{
+	return strstr(object, "shim.so") != NULL ||
+	       strstr(object, "libc.so") != NULL;
+}
+
+/* The first caller that is neither of this file nor of libc, and its first
+ * frame in that object that has a name. */
 static void
 tell_where(int number)
 {
 	void *frames[32];
 	int count = backtrace(frames, 32);
-	char text[PATH_MAX + 32];
+	const char *object = NULL;
+	const char *function = "?";
+	char text[PATH_MAX + 128];
 	Dl_info info;
 
 	for (int i = 0; i < count; i++) {
 		if (dladdr(frames[i], &info) == 0 ||
-		    strstr(info.dli_fname, "shim.so") != NULL ||
-		    strstr(info.dli_fname, "libc.so") != NULL)
+		    (object == NULL && is_outside(info.dli_fname)))
 			continue;
-		snprintf(text, sizeof(text), "shim: SIGSEGV in %s\n",
-		    info.dli_fname);
-		if (write(STDERR_FILENO, text, strlen(text)) < 0)
+		if (object != NULL && strcmp(object, info.dli_fname) != 0)
 			break;
-		break;
+		object = info.dli_fname;
+		if (info.dli_sname != NULL) {
+			function = info.dli_sname;
+			break;
+		}
 	}
+	snprintf(text, sizeof(text), "shim: killed in %s %s\n",
+	    object == NULL ? "?" : object, function);
+	(void)!write(STDERR_FILENO, text, strlen(text));
 	signal(number, SIG_DFL);
 	raise(number);
+}
+
+static int
+fails_here(void)
+{
+	return getenv("MALLOC_RATE") != NULL || getenv("MALLOC_FAILS") != NULL;
 }
 
 __attribute__((constructor)) static void
@@ -92,10 +115,41 @@ watch_crashes(void)
 {
 	void *frame[1];
 
-	if (getenv("MALLOC_RATE") == NULL && getenv("MALLOC_FAILS") == NULL)
+	if (!fails_here())
 		return;
 	(void)backtrace(frame, 1); /* loads what it needs while it can */
+	atomic_store(&allocations, 0);
+	atomic_store(&is_up, 1);
 	signal(SIGSEGV, tell_where);
+	signal(SIGABRT, tell_where);
+	signal(SIGFPE, tell_where);
+}
+
+__attribute__((destructor)) static void
+tell_allocations(void)
+{
+	if (getenv("MALLOC_FAILS") != NULL)
+		fprintf(stderr, "shim: %ld allocations\n",
+		    atomic_load(&allocations));
+}
+
+/* A thread that blocks all signals would be killed without a word. */
+int
+pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	static int (*next)(int, const sigset_t *, sigset_t *);
+	sigset_t most;
+
+	if (next == NULL)
+		next = (int (*)(int, const sigset_t *,
+		    sigset_t *))dlsym(RTLD_NEXT, "pthread_sigmask");
+	if (set == NULL || how == SIG_UNBLOCK || !fails_here())
+		return next(how, set, old);
+	most = *set;
+	sigdelset(&most, SIGSEGV);
+	sigdelset(&most, SIGABRT);
+	sigdelset(&most, SIGFPE);
+	return next(how, &most, old);
 }
 
 static int
@@ -125,6 +179,8 @@ allocation_fails(void)
 
 	if (luck_fails())
 		return 1;
+	if (!atomic_load(&is_up))
+		return 0;
 	if (at == 0) {
 		const char *text = getenv("MALLOC_FAILS");
 
