@@ -36,7 +36,8 @@ fill_block(const char *key, uint8_t block[SHA256_CBLOCK])
 
 	memset(block, 0, SHA256_CBLOCK);
 	if (len <= SHA256_CBLOCK) {
-		memcpy(block, key, len);
+		for (size_t i = 0; i < len; i++)
+			block[i] = (uint8_t)key[i];
 		return;
 	}
 	(void)SHA256_Init(&state);
