@@ -139,9 +139,10 @@ def test_f05_any_allocation_may_fail(instance, user, what):
             odd.append((fails_at, fault, done.stderr[-300:]))
     assert not odd, odd[:5]
     assert status_of(done) == usual
-    note("F-05", "the n-th allocation of a request of any kind fails, each n in turn",
+    note("F-05", "the n-th allocation of a request of any kind fails, n to its last",
          len(KINDS) * len(numbers), None,
-         "an error answer or the usual one: never 401 for a good token, never a way in")
+         "an error answer, the usual one, or an end in libcurl: never 401 for a good token, "
+         "never a way in")
 
 
 class Rate:
