@@ -129,14 +129,14 @@ fake_drip(int fd, const char *text)
 }
 
 static inline bool
-fake_flood(int fd)
+fake_flood(int fd, int events)
 {
 	char text[1100];
 
 	memset(text, 'y', sizeof(text));
 	memcpy(text, "data: {\"choices\":[{\"delta\":{\"content\":\"", 39);
 	memcpy(text + sizeof(text) - 10, "\"}}]}\n\n", 8);
-	for (int i = 0; i < 4000; i++)
+	for (int i = 0; i < events; i++)
 		if (!fake_chunk(fd, text))
 			return false;
 	return fake_chunk(fd, FAKE_STOP FAKE_DONE) && fake_chunk(fd, "");
@@ -188,7 +188,9 @@ fake_stream(struct fake *fake, int fd, const char *path)
 			   "data: {\"error\":{\"message\":\"x\"}}\n\n") &&
 		       fake_left(fd, 5000) && false;
 	if (fake_is(path, "flood"))
-		ok = ok && fake_flood(fd);
+		ok = ok && fake_flood(fd, 4000);
+	else if (fake_is(path, "deluge")) /* more than sockets can hold */
+		ok = ok && fake_flood(fd, 60000);
 	else /* "hang": one event, then silence */
 		ok = ok && fake_chunk(fd, FAKE_CHUNK("wait")) &&
 		     !fake_left(fd, 10000);

@@ -436,7 +436,7 @@ Test(relay, a_reader_that_stops_is_waited_for_and_then_cut)
 
 	bench_start(&bench);
 	bench_set(&bench, &bench.config.client_stall_ms, 500);
-	bench_scenario(&bench, "flood");
+	bench_scenario(&bench, "deluge");
 	cr_assert_eq(client_start(&bench, &client, true), OK);
 	cr_expect(reaches(&bench.fake.abandoned, 1));
 	relay_drain(bench.relay, clock_mono_us() + 3000000);
