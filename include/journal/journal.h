@@ -17,6 +17,12 @@
  *	                        └▶ spool ─▶ done(DURABLE_SPOOL)
  *	                             └▶ keeper thread ─▶ PostgreSQL
  *
+ * No place, no call: what is known is enough to refuse a call (journal_accepts),
+ * and to make one while both places are known to be good (journal_is_sure).  In
+ * between, while PostgreSQL is away, or the spool is full, fails, or was not
+ * written to lately, the record of the call's start is kept before the provider
+ * is asked.  That costs a commit, or the group's fsync, and only then.
+ *
  * Measured, 2 cores, one connection, rows with texts of 200 bytes, in batches
  * of 1, 16, 64, 256 and 1000 (milliseconds a batch, commit included): lines as
  * one parameter 0.26, 0.6, 1.6, 5.4, 22; arrays as parameters 0.29, 0.64, 1.6,
@@ -93,8 +99,20 @@ enum err journal_submit_all(struct journal *journal, struct record *first,
  * who are hurried that they have waited for long enough. */
 void journal_watch(struct journal *journal);
 
-/* P4: is there a place for the record of a call that would start now? */
+/* P4: may there be a place for the record of a call that would start now?  If
+ * not, it is refused. */
 bool journal_accepts(const struct journal *journal);
+
+/*
+ * P4: can the call be made at once, or is its start to be kept first, which
+ * proves that there is a place?  At once as long as there are two: PostgreSQL
+ * took the last batch and has not closed its connection since, and the spool's
+ * disk was written to within SPOOL_SURE_MS.  So a call that a provider sees in
+ * vain takes a PostgreSQL that stops without closing its connections (it
+ * hangs, or the network does) and a disk that fails, both within that time.
+ * Has the disk tried when that is due; never blocks.
+ */
+bool journal_is_sure(const struct journal *journal);
 
 struct journal_stats {
 	uint64_t records, batches, spooled, replayed, refused, dead_letters;

@@ -56,6 +56,9 @@ struct record {
 	 * JOURNAL_WAIT_MS, by the thread of journal_watch(), though the record
 	 * may be kept later. */
 	bool hurried;
+	/* Kept at the first try or not at all: done() says DURABLE_NONE at once
+	 * when neither PostgreSQL nor the spool takes it. */
+	bool at_once;
 	/* No record of this call was ever submitted: it is written in a quicker
 	 * way.  One that is there nevertheless is found out. */
 	bool is_new;

@@ -10,6 +10,11 @@
  * before a call is let in: by the segment being written, which has SPOOL_READY
  * bytes behind its end, and by the one after it (SLOT_NEXT).
  *
+ * That a disk fails shows only when it is written to.  So it is tried also
+ * while nothing is spooled (prober.h), by one worker for all: a block is
+ * written again in place and synced, which allocates nothing.  A write within
+ * SPOOL_SURE_MS is what the workers rely on (spool_is_proven).
+ *
  * The ceiling holds for the whole spool directory, with the slots of all
  * workers; those of the others are measured now and then.
  */
@@ -32,17 +37,24 @@
 /* Room that a worker has on the disk before it needs it; at most a quarter of
  * the ceiling. */
 #define SPOOL_READY ((uint64_t)4 * 1024 * 1024)
+/* A write says so long that the disk works; in half of it it is tried again. */
+#define SPOOL_SURE_MS 2000
+/* A try that takes longer than this: the disk hangs. */
+#define SPOOL_HANG_MS 5000
 
 struct spool;
 
 /*
  * What the workers of one SPOOL_DIR know of its disk, in memory that they
- * share: a bit a slot.  A worker sets its own; each looks at all, so that one
- * that found the disk failing speaks for the others.
+ * share.  Of failing and stalled a bit a slot: a worker sets its own; each
+ * looks at all, so that one that found the disk failing speaks for the others.
  */
 struct spool_board {
-	atomic_ullong failing; /* it cannot be written, or has no room */
-	atomic_ullong stalled; /* a batch waits for too long */
+	atomic_ullong failing;   /* it cannot be written, or has no room */
+	atomic_ullong stalled;   /* a batch waits for too long */
+	atomic_llong proven_us;  /* monotonic: the last write that went well */
+	atomic_int prober;       /* the slot that tries the disk now, + 1 */
+	atomic_llong probing_us; /* since when; 0: none does */
 };
 void spool_board_clear(struct spool_board *board, int slot);
 
@@ -80,6 +92,8 @@ enum err spool_append(struct spool *spool, const struct record_view *records,
 /* Is there a place for new work's records, as far as any worker knows?  Never
  * blocks. */
 bool spool_has_place(const struct spool *spool);
+/* Did a worker write to the disk within so long?  Never blocks. */
+bool spool_is_proven(const struct spool *spool, int64_t within_ms);
 /* Would so many more bytes of records go in? */
 bool spool_fits(const struct spool *spool, uint64_t bytes);
 bool spool_is_failing(const struct spool *spool);
@@ -90,8 +104,10 @@ uint64_t spool_bytes(const struct spool *spool);   /* of the whole directory */
  * let in; without, there is no place. */
 void spool_prepare(struct spool *spool);
 
-/* Tries the disk, unless that was done within a second: OK ends the failing
- * state. */
+/*
+ * Tries the disk, unless a worker wrote to it within half of SPOOL_SURE_MS or
+ * does now: OK ends the failing state.  One thread at a time.
+ */
 enum err spool_probe(struct spool *spool) MUST_CHECK;
 
 /* This worker's batch waits for too long, or does no more. */

@@ -3,6 +3,10 @@
  *
  *	START ──▶ SENT ──▶ BODY ──▶ OVER ──▶ COMMIT ──▶ SETTLED
  *	   └────────┴────────┴──────▶┘  ◀──────┘ not durable: tried again
+ *
+ * A call stays in START until the record of its start is kept, when the journal
+ * is not sure of a place (journal_is_sure); if it is not kept, the provider is
+ * not asked, and the client is told at once.
  */
 #ifndef LLM_PROGRESS_H
 #define LLM_PROGRESS_H
@@ -22,10 +26,10 @@
 #include "llm/transfer.h"
 
 enum phase {
-	PHASE_START,  /* the relay has it; nothing was sent */
-	PHASE_SENT,   /* the request is under way, no answer yet */
-	PHASE_BODY,   /* the head of the answer came */
-	PHASE_OVER,   /* ended; the journal has no record of the end yet */
+	PHASE_START, /* nothing was sent; the start's record may be waited for */
+	PHASE_SENT,  /* the request is under way, no answer yet */
+	PHASE_BODY,  /* the head of the answer came */
+	PHASE_OVER,  /* ended; the journal has no record of the end yet */
 	PHASE_COMMIT, /* the journal has the record */
 	PHASE_SETTLED /* sink->end() was called; in no list */
 };
@@ -43,6 +47,7 @@ struct progress {
 	struct echo *echo;         /* NULL for the others */
 	struct sse_parser parser;
 	struct inflight_slot *slot;
+	struct keeping *start;   /* its record, while START waits for it */
 	struct keeping *keeping; /* the end record, while OVER or COMMIT */
 	int64_t due_us;          /* echo: the next word */
 	int64_t heard_us;        /* last bytes of the provider */
@@ -58,7 +63,8 @@ struct progress {
 	bool taken;     /* relay_start() took the call over */
 };
 
-/* The end record of a call on its way, also when its client no longer waits. */
+/* The end record of a call on its way, also when its client no longer waits; or
+ * that of its start, when that has to be kept first. */
 struct keeping {
 	struct keeping *next; /* relay->kept or relay->orphans */
 	struct relay *relay;
@@ -68,6 +74,7 @@ struct keeping {
 	struct record *copy;       /* of an orphan, for trying again */
 	char call[UUID_TEXT_SIZE]; /* for the log */
 	enum durable how;
+	bool is_start;
 };
 
 /* A relay, as its own files see it. */
@@ -109,6 +116,10 @@ enum err progress_new(struct relay *relay, struct call *call) MUST_CHECK;
 
 /* The relay's thread, from here on. */
 void progress_start(struct progress *progress);
+/* Its start is kept: asks the provider. */
+void progress_send(struct progress *progress);
+/* Its start is not kept: ends it, and nobody waits for the record of that. */
+void progress_refuse(struct progress *progress);
 /* The next word of echo. */
 void progress_echo(struct progress *progress);
 /* Ends it as failed with code (see call_fail()), unless it is over. */
@@ -122,7 +133,13 @@ void progress_settle(struct progress *progress, enum durable how);
 
 /* keeping.c: records on their way to the journal. */
 void keeping_running(struct progress *progress);
+/* Has the start kept, then progress_send() or progress_refuse().  False: the
+ * journal did not take the record. */
+bool keeping_start(struct progress *progress) MUST_CHECK;
+void keeping_forget_start(struct progress *progress); /* nobody waits for it */
 void keeping_end(struct progress *progress);
+/* OVER or COMMIT: the client waits no longer, the record goes on. */
+void keeping_orphan(struct progress *progress);
 /* OVER or COMMIT: tries again; lets the client go at the deadline. */
 void keeping_wait(struct progress *progress, int64_t now_us);
 void keeping_done(struct keeping *keeping); /* the journal answered */

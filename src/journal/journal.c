@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "journal/batch.h"
 #include "journal/keeper.h"
+#include "journal/prober.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
 
@@ -25,7 +26,8 @@
 
 struct journal {
 	struct db *db;       /* of the thread */
-	struct spool *spool; /* NULL without a SPOOL_DIR */
+	struct spool *spool; /* NULL without a SPOOL_DIR, as is prober */
+	struct prober *prober;
 	struct keeper *keeper;
 	struct record_view *views; /* of the batch in hand */
 	size_t views_cap;
@@ -72,6 +74,17 @@ journal_accepts(const struct journal *journal)
 		return false;
 	return keeper_database_up(journal->keeper) ||
 	       (journal->spool != NULL && spool_has_place(journal->spool));
+}
+
+bool
+journal_is_sure(const struct journal *journal)
+{
+	if (journal->spool == NULL)
+		return false;
+	prober_ask(journal->prober);
+	return keeper_database_sure(journal->keeper) &&
+	       spool_has_place(journal->spool) &&
+	       spool_is_proven(journal->spool, SPOOL_SURE_MS);
 }
 
 /* --- submitting ------------------------------------------------------- */
@@ -262,11 +275,24 @@ try_to_keep(struct journal *journal, size_t count)
 			return DURABLE_DB;
 		keeper_database_failed(journal->keeper);
 	}
-	if (journal->spool == NULL ||
-	    spool_append(journal->spool, journal->views, count) != OK)
+	if (journal->spool == NULL)
 		return DURABLE_NONE;
+	if (spool_append(journal->spool, journal->views, count) != OK) {
+		prober_ask(journal->prober); /* until it works again */
+		return DURABLE_NONE;
+	}
 	atomic_fetch_add(&journal->spooled, count);
 	return DURABLE_SPOOL;
+}
+
+static bool
+all_at_once(const struct batch *batch)
+{
+	const struct record *record = batch->first;
+
+	while (record != NULL && record->at_once)
+		record = record->next;
+	return record == NULL;
 }
 
 static enum durable
@@ -278,7 +304,8 @@ keep(struct journal *journal, const struct batch *batch)
 
 	while (view(journal, batch) != OK ||
 	       (how = try_to_keep(journal, batch->count)) == DURABLE_NONE) {
-		if (clock_mono_us() >= until_us || atomic_load(&journal->stop))
+		if (clock_mono_us() >= until_us ||
+		    atomic_load(&journal->stop) || all_at_once(batch))
 			break;
 		(void)nanosleep(&pause, NULL); /* a shorter one is fine */
 	}
@@ -423,7 +450,12 @@ start_parts(struct journal *journal, const struct config *config, int instance,
 	journal->db = open_database(config);
 	if (journal->db == NULL)
 		return ERR_MEMORY;
-	err = keeper_start(config, journal->spool, &journal->keeper);
+	if (journal->spool != NULL)
+		err = prober_start(journal->spool, &journal->prober);
+	if (err != OK)
+		return err;
+	err = keeper_start(config, journal->spool, journal->prober,
+	    &journal->keeper);
 	if (err != OK)
 		return err;
 	if (pthread_create(&journal->thread, NULL, run, journal) != 0)
@@ -435,6 +467,7 @@ static void
 destroy(struct journal *journal)
 {
 	keeper_stop(journal->keeper);
+	prober_stop(journal->prober);
 	db_free(journal->db);
 	spool_close(journal->spool);
 	free(journal->views);

@@ -3,10 +3,12 @@
  */
 #include "journal/keeper.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -19,7 +21,7 @@
 #define LOCK_MS          1000
 #define TICK_AWAY_MS     100 /* so that a return is noticed in time */
 #define TICK_UP_MS       1000
-#define PROBE_US         1000000LL
+#define READY_US         1000000LL
 #define ADOPT_US         5000000LL
 #define FOLD_US          5000000LL
 #define HOUR_US          3600000000LL
@@ -33,17 +35,17 @@
 struct keeper {
 	const struct config *config;
 	struct spool *spool;
+	struct prober *prober;
 	struct db *db;
 	struct indexer indexer;
 	struct replay replay; /* of the thread; its figures are copied out */
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards stopping and the sleep */
-	pthread_cond_t wake;
-	bool stopping;
-	atomic_bool stop; /* the same, for loops */
+	int wake_fd;
+	atomic_bool stop;
 	atomic_bool up;
+	atomic_bool doubtful; /* the connection was lost: PostgreSQL is asked */
 	atomic_ullong replayed, buried, corrupt;
-	int64_t probe_at_us, adopt_at_us, fold_at_us, hour_at_us;
+	int64_t adopt_at_us, fold_at_us, hour_at_us;
 	int64_t ready_at_us, abandoned_at_us;
 };
 
@@ -53,11 +55,26 @@ keeper_database_up(const struct keeper *keeper)
 	return atomic_load(&keeper->up);
 }
 
+bool
+keeper_database_sure(const struct keeper *keeper)
+{
+	return keeper_database_up(keeper) && !atomic_load(&keeper->doubtful);
+}
+
 static void
 database_is_back(struct keeper *keeper)
 {
 	if (!atomic_exchange(&keeper->up, true))
 		log_info("PostgreSQL takes records");
+}
+
+static void
+wake(struct keeper *keeper)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full, and then it is readable. */
+	(void)!write(keeper->wake_fd, &one, sizeof(one));
 }
 
 void
@@ -66,9 +83,7 @@ keeper_database_failed(struct keeper *keeper)
 	if (!atomic_exchange(&keeper->up, false))
 		return;
 	log_warn("PostgreSQL does not take records: they go to the spool");
-	pthread_mutex_lock(&keeper->lock);
-	pthread_cond_signal(&keeper->wake);
-	pthread_mutex_unlock(&keeper->lock);
+	wake(keeper);
 }
 
 void
@@ -233,11 +248,9 @@ look_after_spool(struct keeper *keeper)
 
 	if (keeper->spool == NULL)
 		return;
-	/* while it is needed, the disk is tried before a call finds out */
-	if ((spool_is_failing(keeper->spool) || !keeper_database_up(keeper)) &&
-	    due(&keeper->probe_at_us, PROBE_US))
-		(void)!spool_probe(keeper->spool); /* again in a second */
-	if (due(&keeper->ready_at_us, PROBE_US))
+	if (!keeper_database_up(keeper))
+		prober_ask(keeper->prober);
+	if (due(&keeper->ready_at_us, READY_US))
 		spool_prepare(keeper->spool);
 	if (due(&keeper->adopt_at_us, ADOPT_US) &&
 	    spool_adopt(keeper->spool, &moved) != OK)
@@ -246,21 +259,38 @@ look_after_spool(struct keeper *keeper)
 
 /* --- the thread ------------------------------------------------------- */
 
-static void
+/* True when something came on the connection of itself, as its end does. */
+static bool
 rest(struct keeper *keeper)
 {
-	int64_t ms = keeper_database_up(keeper) ? TICK_UP_MS : TICK_AWAY_MS;
-	struct timespec until;
+	struct pollfd fds[] = {
+		{ .fd = keeper->wake_fd, .events = POLLIN },
+		{ .fd = db_fd(keeper->db), .events = POLLIN },
+	};
+	uint64_t count;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_nsec += (long)(ms % 1000) * 1000000L;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&keeper->lock);
-	if (!keeper->stopping)
-		(void)pthread_cond_timedwait(&keeper->wake, &keeper->lock,
-		    &until); /* late or early does no harm */
-	pthread_mutex_unlock(&keeper->lock);
+	(void)poll(fds, 2,
+	    keeper_database_up(keeper) ? TICK_UP_MS : TICK_AWAY_MS);
+	if ((fds[0].revents & POLLIN) != 0)
+		(void)!read(keeper->wake_fd, &count, sizeof(count));
+	return fds[1].revents != 0;
+}
+
+/* An administrator may have ended this connection only, so PostgreSQL is asked
+ * on another one. */
+static void
+check_database(struct keeper *keeper)
+{
+	atomic_store(&keeper->doubtful, true);
+	if (db_query(keeper->db, DB_SERVICE_PING, NULL, NULL) != OK)
+		keeper_database_failed(keeper);
+	atomic_store(&keeper->doubtful, false);
+}
+
+static bool
+lost_connection(const struct keeper *keeper)
+{
+	return keeper_database_up(keeper) && db_fd(keeper->db) < 0;
 }
 
 static void *
@@ -274,7 +304,8 @@ run(void *arg)
 			deliver(keeper);
 		if (keeper_database_up(keeper))
 			do_chores(keeper);
-		rest(keeper);
+		if (lost_connection(keeper) || rest(keeper))
+			check_database(keeper);
 	}
 	return NULL;
 }
@@ -288,13 +319,10 @@ init(struct keeper *keeper)
 		.statement_ms = STATEMENT_MS,
 		.lock_ms = LOCK_MS,
 	};
-	pthread_condattr_t attr;
 
-	pthread_mutex_init(&keeper->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&keeper->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	keeper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (keeper->wake_fd < 0)
+		return ERR_SYSTEM;
 	atomic_store(&keeper->up, true); /* until somebody finds otherwise */
 	keeper->db = db_new(&options);
 	if (keeper->db == NULL)
@@ -312,14 +340,14 @@ static void
 destroy(struct keeper *keeper)
 {
 	db_free(keeper->db);
-	pthread_cond_destroy(&keeper->wake);
-	pthread_mutex_destroy(&keeper->lock);
+	if (keeper->wake_fd >= 0)
+		(void)close(keeper->wake_fd); /* cannot fail so */
 	free(keeper);
 }
 
 enum err
 keeper_start(const struct config *config, struct spool *spool,
-    struct keeper **out)
+    struct prober *prober, struct keeper **out)
 {
 	struct keeper *keeper = calloc(1, sizeof(*keeper));
 	enum err err;
@@ -328,6 +356,7 @@ keeper_start(const struct config *config, struct spool *spool,
 		return ERR_MEMORY;
 	keeper->config = config;
 	keeper->spool = spool;
+	keeper->prober = prober;
 	err = init(keeper);
 	if (err == OK &&
 	    pthread_create(&keeper->thread, NULL, run, keeper) != 0)
@@ -346,10 +375,7 @@ keeper_stop(struct keeper *keeper)
 	if (keeper == NULL)
 		return;
 	atomic_store(&keeper->stop, true);
-	pthread_mutex_lock(&keeper->lock);
-	keeper->stopping = true;
-	pthread_cond_signal(&keeper->wake);
-	pthread_mutex_unlock(&keeper->lock);
+	wake(keeper);
 	(void)pthread_join(keeper->thread, NULL); /* it was created */
 	destroy(keeper);
 }

@@ -2,7 +2,8 @@
  * spool.c - where records wait on the local disk while PostgreSQL is away.
  *
  * The lock covers the segment being written and the list of the others; it is
- * held during fsync, so only the journal's own threads take it.
+ * held during fsync, so only the journal's own threads take it.  The probe is
+ * the prober's alone.
  */
 #include "journal/spool.h"
 
@@ -19,13 +20,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/uuid.h"
+#include "journal/probe.h"
 #include "journal/segment.h"
 
 /* of a group: a batch of the journal; more is a bug */
-#define GROUP_MAX   ((size_t)1024 * 1024 * 1024)
-#define PROBE_NAME  "probe"
-#define PROBE_BYTES 65536
-#define PROVEN_US   1000000 /* so long a write says that the disk works */
+#define GROUP_MAX ((size_t)1024 * 1024 * 1024)
 /* a worker that adopts holds a slot for milliseconds only */
 #define TAKE_WAIT_MS 3000
 
@@ -38,15 +37,16 @@ struct spool {
 	char name[SLOT_NAME_SIZE]; /* its name; "" without one */
 	size_t segment_bytes;
 	int next_fd; /* SLOT_NEXT, or -1 */
+	struct probe probe;
 	uint64_t bytes_max;
 	atomic_ullong own_bytes;
 	atomic_ullong other_bytes;
 	atomic_bool failing;
-	atomic_bool tight;      /* no room on the disk for what comes next */
-	atomic_llong proven_us; /* monotonic: the last write that went well */
+	atomic_bool tight; /* no room on the disk for what comes next */
 	struct spool_board *board;
 	struct spool_board own_board; /* without one that is shared */
-	unsigned long long bit;       /* of this slot in it */
+	int number;                   /* of this slot */
+	unsigned long long bit;       /* the slot's, in it */
 };
 
 void
@@ -54,6 +54,10 @@ spool_board_clear(struct spool_board *board, int slot)
 {
 	atomic_fetch_and(&board->failing, ~(1ULL << (slot & 63)));
 	atomic_fetch_and(&board->stalled, ~(1ULL << (slot & 63)));
+	if (atomic_load(&board->prober) == slot + 1) {
+		atomic_store(&board->probing_us, 0);
+		atomic_store(&board->prober, 0);
+	}
 }
 
 static void
@@ -267,6 +271,8 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool->slot = (struct slot){ .dir_fd = -1, .lock_fd = -1 };
 	spool->fd = -1;
 	spool->next_fd = -1;
+	probe_init(&spool->probe);
+	spool->number = options->slot;
 	spool->bytes_max = options->bytes_max;
 	spool->board =
 	    options->board == NULL ? &spool->own_board : options->board;
@@ -291,6 +297,7 @@ spool_close(struct spool *spool)
 		(void)unlinkat(spool->slot.dir_fd, SLOT_NEXT, 0); /* empty */
 		(void)close(spool->next_fd);
 	}
+	probe_fini(&spool->probe);
 	slot_release(&spool->slot);
 	if (spool->spool_fd >= 0)
 		(void)close(spool->spool_fd); /* only read */
@@ -364,6 +371,7 @@ begin_segment(struct spool *spool)
 static enum err
 write_group(struct spool *spool, const struct buf *group)
 {
+	int64_t began_us = clock_mono_us();
 	int cause;
 
 	if (spool->fd >= 0 &&
@@ -375,7 +383,7 @@ write_group(struct spool *spool, const struct buf *group)
 	    fdatasync(spool->fd) == 0) {
 		spool->segment_bytes += group->len;
 		atomic_fetch_add(&spool->own_bytes, group->len);
-		atomic_store(&spool->proven_us, clock_mono_us());
+		atomic_store(&spool->board->proven_us, began_us);
 		return OK;
 	}
 	cause = errno;
@@ -475,11 +483,30 @@ spool_fits(const struct spool *spool, uint64_t bytes)
 	       spool_bytes(spool) + bytes <= spool->bytes_max;
 }
 
+/* Nothing of a try is known before it is over: at first it counts for good. */
+static bool
+probe_hangs(const struct spool_board *board)
+{
+	int64_t since_us = atomic_load(&board->probing_us);
+
+	return since_us != 0 &&
+	       clock_mono_us() - since_us > SPOOL_HANG_MS * 1000LL;
+}
+
 bool
 spool_is_writable(const struct spool *spool)
 {
 	return atomic_load(&spool->board->failing) == 0 &&
-	       atomic_load(&spool->board->stalled) == 0;
+	       atomic_load(&spool->board->stalled) == 0 &&
+	       !probe_hangs(spool->board);
+}
+
+bool
+spool_is_proven(const struct spool *spool, int64_t within_ms)
+{
+	int64_t proven_us = atomic_load(&spool->board->proven_us);
+
+	return proven_us != 0 && clock_mono_us() - proven_us < within_ms * 1000;
 }
 
 bool
@@ -492,44 +519,50 @@ spool_has_place(const struct spool *spool)
 	return spool_is_writable(spool) && spool_fits(spool, reserve);
 }
 
-static enum err
-write_probe(struct spool *spool)
-{
-	struct buf bytes;
-	enum err err;
-	int fd = -1;
+/* --- trying ----------------------------------------------------------- */
 
-	buf_init(&bytes, PROBE_BYTES);
-	while (buf_ok(&bytes) && bytes.len < PROBE_BYTES)
-		buf_addc(&bytes, '.');
-	/* One may be left from a probe that could not remove it. */
-	(void)unlinkat(spool->slot.dir_fd, PROBE_NAME, 0);
-	err = buf_ok(&bytes)
-		  ? slot_create(spool->slot.dir_fd, PROBE_NAME, &bytes, &fd)
-		  : ERR_MEMORY;
-	if (fd >= 0)
-		(void)close(fd); /* it was fsynced */
-	if (err == OK)
-		err = slot_remove(spool->slot.dir_fd, PROBE_NAME);
-	buf_fini(&bytes);
-	return err;
+/* The turn to try the disk for all; false: another worker's. */
+static bool
+take_turn(struct spool_board *board, int slot)
+{
+	int nobody = 0;
+
+	if (!atomic_compare_exchange_strong(&board->prober, &nobody, slot + 1))
+		return false;
+	atomic_store(&board->probing_us, clock_mono_us());
+	return true;
 }
 
+static void
+end_turn(struct spool_board *board)
+{
+	atomic_store(&board->probing_us, 0);
+	atomic_store(&board->prober, 0);
+}
+
+/* What failed here has to work here before it counts, so that is tried also out
+ * of turn, and in a new file. */
 enum err
 spool_probe(struct spool *spool)
 {
-	int64_t now_us = clock_mono_us();
+	bool failing = atomic_load(&spool->failing);
+	int64_t began_us = clock_mono_us();
 	enum err err;
+	bool turn;
 
-	if (!atomic_load(&spool->failing) &&
-	    now_us - atomic_load(&spool->proven_us) < PROVEN_US)
+	if (!failing && spool_is_proven(spool, SPOOL_SURE_MS / 2))
 		return OK;
-	err = write_probe(spool);
+	turn = take_turn(spool->board, spool->number);
+	if (!turn && !failing)
+		return OK;
+	err = probe_try(&spool->probe, spool->slot.dir_fd, failing);
+	if (turn)
+		end_turn(spool->board);
 	if (err != OK) {
 		fail(spool);
 		return err;
 	}
-	atomic_store(&spool->proven_us, now_us);
+	atomic_store(&spool->board->proven_us, began_us);
 	if (atomic_exchange(&spool->failing, false)) {
 		log_info("the spool can be written again");
 		tell_failing(spool);

@@ -1,6 +1,8 @@
 /*
  * keeping.c - the records of calls on their way to the journal.
  *
+ * That of a start is given to it once; the provider is asked if it is kept.
+ *
  * The record of an end is given to the journal until it is durable.  A client
  * waits for that only so long; then it is told that the call failed, and the
  * record goes on without it, as an orphan.
@@ -94,6 +96,55 @@ keeping_free(struct keeping *keeping)
 	free(keeping);
 }
 
+bool
+keeping_start(struct progress *progress)
+{
+	struct keeping *keeping = keeping_new(progress);
+
+	if (keeping == NULL)
+		return false;
+	keeping->is_start = true;
+	if (make_record(progress, &keeping->record) != OK)
+		goto fail;
+	keeping->record->hurried = true;
+	keeping->record->at_once = true;
+	atomic_fetch_add(&progress->relay->left, 1);
+	if (!submit(keeping)) {
+		relay_leave(progress->relay);
+		goto fail;
+	}
+	progress->start = keeping;
+	progress->running_logged = true;
+	return true;
+fail:
+	keeping_free(keeping);
+	return false;
+}
+
+void
+keeping_forget_start(struct progress *progress)
+{
+	if (progress->start != NULL)
+		progress->start->progress = NULL;
+	progress->start = NULL;
+}
+
+static void
+started(struct keeping *keeping)
+{
+	struct progress *progress = keeping->progress;
+
+	if (progress != NULL) {
+		progress->start = NULL;
+		if (keeping->how == DURABLE_NONE)
+			progress_refuse(progress);
+		else
+			progress_send(progress);
+	}
+	relay_leave(keeping->relay);
+	keeping_free(keeping);
+}
+
 void
 keeping_end(struct progress *progress)
 {
@@ -148,9 +199,8 @@ give_up(struct keeping *keeping)
 	keeping_free(keeping);
 }
 
-/* The client waits no longer; the record goes on. */
-static void
-orphan(struct progress *progress)
+void
+keeping_orphan(struct progress *progress)
 {
 	struct keeping *keeping = progress->keeping;
 
@@ -174,7 +224,7 @@ void
 keeping_wait(struct progress *progress, int64_t now_us)
 {
 	if (now_us - progress->call->ended_us > WAIT_US)
-		orphan(progress);
+		keeping_orphan(progress);
 	else if (progress->phase == PHASE_OVER)
 		keeping_end(progress);
 }
@@ -197,6 +247,10 @@ keeping_done(struct keeping *keeping)
 	struct relay *relay = keeping->relay;
 	enum durable how = keeping->how;
 
+	if (keeping->is_start) {
+		started(keeping);
+		return;
+	}
 	if (how == DURABLE_NONE) {
 		not_durable(keeping);
 		return;

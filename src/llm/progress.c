@@ -155,12 +155,13 @@ settle_usage(struct progress *progress)
 
 /* Not from inside libcurl. */
 static void
-over(struct progress *progress, enum call_end end)
+finish(struct progress *progress, enum call_end end)
 {
 	struct call *call = progress->call;
 
 	transfer_free(progress->transfer);
 	progress->transfer = NULL;
+	keeping_forget_start(progress);
 	relay_echo_remove(progress);
 	sse_parser_fini(&progress->parser);
 	progress->phase = PHASE_OVER;
@@ -170,6 +171,12 @@ over(struct progress *progress, enum call_end end)
 		call_fail(call, "internal_error", NULL);
 	settle_usage(progress);
 	count_end(progress->relay, end);
+}
+
+static void
+over(struct progress *progress, enum call_end end)
+{
+	finish(progress, end);
 	keeping_end(progress);
 }
 
@@ -293,9 +300,46 @@ on_done(void *arg, enum transfer_result result, const char *detail)
 }
 
 void
-progress_start(struct progress *progress)
+progress_send(struct progress *progress)
 {
 	static const struct transfer_head head = { 200, "", 0 };
+	struct relay *relay = progress->relay;
+
+	if (progress->echo != NULL) {
+		receive_head(progress, &head);
+		relay_echo_add(progress);
+	} else if (transfer_start(relay->transfers, progress->transfer) != OK) {
+		progress_fail(progress, "out_of_memory");
+	} else {
+		progress->phase = PHASE_SENT;
+	}
+}
+
+/* PostgreSQL may have taken the start and not been able to say so: the record
+ * of the end goes on. */
+void
+progress_refuse(struct progress *progress)
+{
+	progress_fail(progress, "log_unavailable");
+	keeping_orphan(progress);
+}
+
+/* The journal has nothing of it, and needs not: it ends as if it had not come. */
+static void
+turn_away(struct progress *progress)
+{
+	progress->unbilled = true;
+	call_fail(progress->call, "log_unavailable", NULL);
+	finish(progress, CALL_FAILED);
+	if (progress->slot != NULL)
+		inflight_leave(progress->relay->inflight, progress->slot);
+	progress->slot = NULL;
+	progress_settle(progress, DURABLE_NONE);
+}
+
+void
+progress_start(struct progress *progress)
+{
 	struct relay *relay = progress->relay;
 	struct call_row row;
 
@@ -309,14 +353,10 @@ progress_start(struct progress *progress)
 			return;
 		}
 	}
-	if (progress->echo != NULL) {
-		receive_head(progress, &head);
-		relay_echo_add(progress);
-	} else if (transfer_start(relay->transfers, progress->transfer) != OK) {
-		progress_fail(progress, "out_of_memory");
-	} else {
-		progress->phase = PHASE_SENT;
-	}
+	if (journal_is_sure(relay->journal))
+		progress_send(progress);
+	else if (!keeping_start(progress))
+		turn_away(progress);
 }
 
 void

@@ -24,9 +24,12 @@ struct journal {
 	pthread_t thread;
 	struct record *queue, **end;
 	bool stop;
-	bool full;  /* accepts nothing */
-	bool hold;  /* answers nothing */
-	int refuse; /* so many ends are not durable */
+	bool full;          /* accepts nothing */
+	bool takes_nothing; /* the same, though it says that it accepts */
+	bool hold;          /* answers nothing */
+	bool unsure;        /* a start has to be kept first */
+	int refuse;         /* so many ends are not durable */
+	int refuse_starts;
 	int running, ends;
 	char lines[65536];
 };
@@ -37,13 +40,19 @@ journal_accepts(const struct journal *journal)
 	return !journal->full;
 }
 
+bool
+journal_is_sure(const struct journal *journal)
+{
+	return !journal->unsure;
+}
+
 enum err
 journal_submit(struct journal *journal, struct record *record)
 {
 	enum err err = OK;
 
 	pthread_mutex_lock(&journal->lock);
-	if (journal->full) {
+	if (journal->full || journal->takes_nothing) {
 		err = ERR_BUSY;
 	} else {
 		record->next = NULL;
@@ -63,6 +72,10 @@ journal_take(struct journal *journal, struct record *record)
 
 	if (strstr(record->line, "\trunning\t") != NULL) {
 		journal->running++;
+		if (journal->refuse_starts > 0) {
+			journal->refuse_starts--;
+			how = DURABLE_NONE;
+		}
 	} else if (journal->refuse > 0) {
 		journal->refuse--;
 		how = DURABLE_NONE;

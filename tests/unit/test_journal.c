@@ -4,9 +4,11 @@
  */
 #include "journal/journal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "journal/slot.h"
@@ -25,6 +27,31 @@ static struct {
 	atomic_int count[3]; /* by enum durable */
 	atomic_int submitted;
 } said;
+
+/* The disk of the spool. */
+static atomic_bool syncs_fail;
+
+static int
+sync_it(long call, int fd)
+{
+	if (atomic_load(&syncs_fail)) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(call, fd);
+}
+
+int
+fdatasync(int fd)
+{
+	return sync_it(SYS_fdatasync, fd);
+}
+
+int
+fsync(int fd)
+{
+	return sync_it(SYS_fsync, fd);
+}
 
 static void
 note(struct record *record, enum durable how)
@@ -411,6 +438,77 @@ Test(journal, without_a_spool_there_is_no_place_while_away)
 	come_back();
 	await_up();
 	cr_expect(journal_accepts(journal));
+}
+
+static void
+await_sure(void)
+{
+	for (int i = 0; i < 1000 && !journal_is_sure(journal); i++)
+		(void)usleep(10000);
+	cr_assert(journal_is_sure(journal));
+}
+
+Test(journal, it_is_sure_of_a_place_with_postgresql_and_a_disk_that_was_tried)
+{
+	cr_expect_not(journal_is_sure(journal), "the disk was not tried");
+	await_sure();
+	go_away();
+	(void)usleep(100000);
+	cr_expect_not(journal_is_sure(journal), "before a record found out");
+	cr_expect(journal_accepts(journal), "there is the spool");
+	cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+	await_all();
+	cr_expect_eq(said.count[DURABLE_SPOOL], 1);
+	cr_expect_not(journal_is_sure(journal), "one place is one");
+	come_back();
+	await_sure();
+}
+
+Test(journal, an_ended_connection_alone_is_not_postgresql_away)
+{
+	char sql[256];
+
+	await_sure();
+	(void)snprintf(sql, sizeof(sql),
+	    "select pg_terminate_backend(pid) from pg_stat_activity"
+	    " where datname = '%s' and application_name = 'minuted keeper'",
+	    scratch_name);
+	for (int i = 0; i < 5; i++) {
+		scratch_do(scratch_admin, sql);
+		(void)usleep(20000);
+		cr_expect(is_up());
+	}
+	await_sure();
+}
+
+Test(journal, without_a_spool_it_is_never_sure)
+{
+	journal_stop(journal);
+	config.spool_dir = NULL;
+	start_journal();
+	cr_expect_not(journal_is_sure(journal));
+	cr_expect(journal_accepts(journal));
+}
+
+Test(journal, what_is_kept_at_once_or_not_is_not_tried_again)
+{
+	struct record *record = rows_event(rows_id(), "info");
+	int64_t began_us;
+
+	go_away();
+	atomic_store(&syncs_fail, true);
+	record->at_once = true;
+	began_us = clock_mono_us();
+	cr_assert_eq(submit(record), OK);
+	await_all();
+	cr_expect_eq(said.count[DURABLE_NONE], 1);
+	cr_expect_lt(clock_mono_us() - began_us, 1000000);
+	cr_expect_not(journal_accepts(journal));
+	atomic_store(&syncs_fail, false);
+	for (int i = 0; i < 300 && !journal_accepts(journal); i++)
+		(void)usleep(10000);
+	cr_expect(journal_accepts(journal), "it was tried again");
+	come_back();
 }
 
 Test(journal, a_database_that_hangs_is_left_in_time)

@@ -558,6 +558,96 @@ Test(relay, without_a_place_for_the_record_no_call_is_made)
 	bench_stop(&bench);
 }
 
+Test(relay, without_a_sure_place_the_start_is_kept_before_the_provider_is_asked)
+{
+	struct bench bench;
+	struct client client;
+	char *answer;
+
+	bench_start(&bench);
+	bench.journal.unsure = true;
+	bench_hold(&bench, true);
+	bench_scenario(&bench, "json");
+	cr_assert_eq(client_start(&bench, &client, false), OK);
+	usleep(300000);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 0);
+	bench_hold(&bench, false);
+	answer = client_answer(&client);
+	cr_expect(has(answer, "Fine."));
+	cr_expect_eq(atomic_load(&bench.fake.requests), 1);
+	pthread_mutex_lock(&bench.journal.lock);
+	cr_expect_eq(bench.journal.running, 1);
+	cr_expect_eq(bench.journal.ends, 1);
+	pthread_mutex_unlock(&bench.journal.lock);
+	free(answer);
+	bench_stop(&bench);
+}
+
+Test(relay, a_start_that_is_not_kept_is_a_503_and_no_call)
+{
+	struct bench bench;
+	struct client client;
+	int64_t began_us;
+	char *answer;
+
+	bench_start(&bench);
+	bench.journal.unsure = true;
+	bench.journal.refuse_starts = 1;
+	bench.journal.refuse = 1; /* the client does not wait for that */
+	bench_scenario(&bench, "json");
+	began_us = clock_mono_us();
+	cr_assert_eq(client_start(&bench, &client, false), OK);
+	answer = client_answer(&client);
+	cr_expect(has(answer, "503"));
+	cr_expect(has(answer, "Retry-After"));
+	cr_expect_lt(clock_mono_us() - began_us, 1000000);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 0);
+	bench_stop(&bench); /* waits for the record of the end */
+	cr_expect_eq(bench.journal.ends, 1);
+	cr_expect(has(bench_line(&bench), "\tfailed\t"));
+	free(answer);
+}
+
+Test(relay, a_start_that_the_journal_does_not_take_leaves_nothing)
+{
+	struct bench bench;
+	struct client client;
+	char *answer;
+
+	bench_start(&bench);
+	bench.journal.unsure = true;
+	bench.journal.takes_nothing = true;
+	bench_scenario(&bench, "json");
+	cr_assert_eq(client_start(&bench, &client, false), OK);
+	answer = client_answer(&client);
+	cr_expect(has(answer, "503"));
+	cr_expect_eq(atomic_load(&bench.fake.requests), 0);
+	cr_expect_eq(inflight_count(bench.inflight), 0);
+	free(answer);
+	bench_stop(&bench);
+	cr_expect_eq(bench.journal.running + bench.journal.ends, 0);
+}
+
+Test(relay, a_client_that_leaves_while_its_start_is_kept_is_no_call)
+{
+	struct bench bench;
+	struct client client;
+
+	bench_start(&bench);
+	bench.journal.unsure = true;
+	bench_hold(&bench, true);
+	bench_scenario(&bench, "json");
+	cr_assert_eq(client_start(&bench, &client, false), OK);
+	usleep(100000);
+	close(client.fd);
+	usleep(300000);
+	bench_hold(&bench, false);
+	bench_stop(&bench);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 0);
+	cr_expect_eq(bench.journal.running, 1);
+	cr_expect(has(bench_line(&bench), "\tcancelled\t"));
+}
+
 Test(relay, a_long_call_is_logged_as_running)
 {
 	struct bench bench;
