@@ -18,6 +18,8 @@
 #define LINES_MAX ((size_t)512 * 1024 * 1024)
 /* what is sent at once unless one record alone is larger */
 #define LINES_GOOD ((size_t)16 * 1024 * 1024)
+/* older than every call: only that of an id is meant */
+#define NO_AGE_MS "1000000000000"
 
 static const char copy_sql[] =
     "copy minuted.calls (user_id, id, key_id, kind, provider, model,"
@@ -116,6 +118,17 @@ send_patiently(struct writer *w, const struct record_view *records,
 	return err;
 }
 
+/* The call of a record that never comes, if its start is there, has ended. */
+static enum err
+end_running(struct writer *w, const struct record_view *record)
+{
+	char id[UUID_TEXT_SIZE];
+	const char *args[] = { NO_AGE_MS, id };
+
+	uuid_text(&record->id, id);
+	return db_query(w->db, DB_MAINTENANCE_ABANDONED, args, NULL);
+}
+
 static enum err
 bury(struct writer *w, const struct record_view *record)
 {
@@ -132,6 +145,8 @@ bury(struct writer *w, const struct record_view *record)
 	args[1] = hex;
 	err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
 	free(hex);
+	if (err == OK && record->kind == RECORD_CALL)
+		err = end_running(w, record);
 	if (err == OK) {
 		(*w->buried)++;
 		log_warn("a record was refused with %s and is in "

@@ -202,7 +202,7 @@ static void
 expire(struct keeper *keeper, enum db_stmt stmt, int64_t age)
 {
 	struct buf text;
-	const char *args[1];
+	const char *args[2] = { NULL, NULL }; /* no id */
 
 	if (age <= 0)
 		return;

@@ -69,7 +69,7 @@ def test_f13_a_machine_that_lost_power_leaves_no_call_running(make_instance):
 
 def end_it(instance):
     """As if the calls that run were too old."""
-    count = instance.psql(ABANDONED.replace("$1", "'0'"))[-1][0]
+    count = instance.psql(ABANDONED.replace("$1", "'0'").replace("$2", "null"))[-1][0]
     assert int(count) >= 1
 
 
@@ -158,8 +158,9 @@ def test_f02_the_next_supervisor_serves_while_old_workers_drain(make_instance):
         began = time.monotonic()
         instance.start_minuted()  # as a service manager does
         instance.wait_healthy()
+        # nginx may still use a connection that an old worker is closing
+        wait_until(lambda: user.chat().status == 200)
         assert time.monotonic() - began < 3  # a second, and a margin
-        assert user.chat().status == 200
         assert any(os.path.exists(f"/proc/{pid}") for pid in old)
         assert list(stream.events())[-1].data == "[DONE]"
     assert status_of(instance, call) == ("completed", "")

@@ -470,11 +470,12 @@ def test_f14_damage_costs_what_it_hit_and_is_kept(cluster, make_instance):
     bad[at + 40] ^= 1
     rewrite(path, bad)
     instance.start_minuted()
-    settle(instance)
+    settle(instance, running=1)
     assert completed(instance, answers) >= len(answers) - 1
     assert list(pathlib.Path(instance.settings["SPOOL_DIR"]).glob("*/*.bad"))
     note("F-14", "a flipped bit in a segment on the disk", 1, figures_of(instance, answers),
-         "at most the record that was hit is set aside in a .bad file, the rest is delivered")
+         "at most the record that was hit is set aside in a .bad file, the rest is delivered; "
+         "a call whose end it was ends by its age")
 
 
 # of a client's text, in each of these records: no log may hold it
@@ -543,6 +544,8 @@ def test_f15_poison_is_set_aside_and_blocks_nobody(cluster, make_instance):
     letters = instance.psql("select sqlstate, reason <> '' from minuted.dead_letters")
     assert all(len(state) == 5 and reason == "t" for state, reason in letters), letters
     assert completed(instance, answers) == len(answers) - len(POISON)
+    sql = "select count(*) from minuted.calls where (status, error) = ('interrupted', 'owner_gone')"
+    assert instance.psql(sql) == [[str(len(POISON))]]
     sizes = instance.psql("select length(response) from minuted.call_texts "
                           f"where id = '{put['3 MB of words']}'")
     assert int(sizes[0][0]) > 3_000_000
