@@ -36,6 +36,9 @@ void slot_names_fini(struct slot_names *names);
 /* Opens dir, made (mode 0700) if missing, in at_fd.  ERR_SYSTEM: errno. */
 enum err slot_directory(int at_fd, const char *dir, int *out) MUST_CHECK;
 
+/* Can files be listed, made and removed in this directory?  False: errno. */
+bool slot_is_ours(int fd);
+
 /*
  * Takes slot name of the spool directory.  ERR_CONFLICT: another process holds
  * it, also after waiting wait_ms.  ERR_SYSTEM: see errno.

@@ -28,6 +28,7 @@
 
 #include "base/err.h"
 #include "journal/record.h"
+#include "journal/skipped.h"
 #include "journal/slot.h"
 
 /* A segment is sealed when the next group would take it over this. */
@@ -55,6 +56,7 @@ struct spool_board {
 	atomic_llong proven_us;  /* monotonic: the last write that went well */
 	atomic_int prober;       /* the slot that tries the disk now, + 1 */
 	atomic_llong probing_us; /* since when; 0: none does */
+	struct skipped_board skipped;
 };
 void spool_board_clear(struct spool_board *board, int slot);
 
@@ -66,11 +68,12 @@ struct spool_options {
 };
 
 /*
- * Before any slot is taken: can dir (made if missing, its parent not) be used?
- * What is wrong is one line in the log.  ERR_INPUT: a segment of a newer
- * version, which is left untouched.  ERR_SYSTEM: the disk.
+ * Before any slot is taken: can dir (made if missing, its parent not) be used,
+ * and in it the slots of so many workers?  What is wrong is one line in the
+ * log.  ERR_INPUT: a segment of a newer version, which is left untouched.
+ * ERR_SYSTEM: the disk.
  */
-enum err spool_check(const char *dir) MUST_CHECK;
+enum err spool_check(const char *dir, long workers) MUST_CHECK;
 
 /*
  * Takes the slot.  What is wrong is one line in the log.  ERR_CONFLICT:
@@ -113,17 +116,24 @@ enum err spool_probe(struct spool *spool) MUST_CHECK;
 /* This worker's batch waits for too long, or does no more. */
 void spool_tell_stalled(struct spool *spool, bool stalled);
 
-/* The oldest segment that is sealed.  ERR_MISSING when there is none. */
+/* The oldest segment that is sealed and not passed over.  ERR_MISSING when
+ * there is none. */
 enum err spool_oldest(struct spool *spool,
     char name[SLOT_NAME_SIZE]) MUST_CHECK;
-/* Is nothing being written and nothing waiting? */
+/* Not delivered or not removed, a segment waits until a round of spool_adopt()
+ * finds that it can be read and the slot be written.  False: no memory. */
+bool spool_pass_over(struct spool *spool, const char *name, enum err why);
+/* Is nothing being written and nothing waiting that can be delivered? */
 bool spool_is_empty(struct spool *spool);
 void spool_seal(struct spool *spool);
 enum err spool_remove(struct spool *spool, const char *name) MUST_CHECK;
 int spool_dir_fd(const struct spool *spool); /* of the slot; borrowed */
 
-/* Moves what dead workers left in other slots into this one, and measures the
- * others; adds the number of segments to *moved. */
-enum err spool_adopt(struct spool *spool, size_t *moved) MUST_CHECK;
+/*
+ * Moves what dead workers left in other slots into this one, and measures the
+ * others; adds the number of segments to *moved.  A slot or segment that
+ * cannot be used, here or there, is passed over and stays as it is (skipped.h).
+ */
+void spool_adopt(struct spool *spool, size_t *moved);
 
 #endif /* JOURNAL_SPOOL_H */

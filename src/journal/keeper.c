@@ -136,12 +136,14 @@ deliver_segment(struct keeper *keeper, const char *name)
 	err =
 	    replay_segment(&keeper->replay, spool_dir_fd(keeper->spool), name);
 	copy_figures(keeper);
-	if (err != OK)
-		return err;
-	err = spool_remove(keeper->spool, name);
-	if (err == ERR_SYSTEM)
-		log_warn_errno("spool segment %s cannot be removed", name);
-	else
+	if (err == OK)
+		err = spool_remove(keeper->spool, name);
+	if (err == ERR_MISSING)
+		return OK; /* it was removed, or its slot was */
+	if ((err == ERR_SYSTEM || err == ERR_INPUT) &&
+	    spool_pass_over(keeper->spool, name, err))
+		return OK; /* the others do not wait for it */
+	if (err == OK)
 		log_info("spool segment %s: %llu records delivered", name,
 		    (unsigned long long)(keeper->replay.records - before));
 	return err;
@@ -252,9 +254,8 @@ look_after_spool(struct keeper *keeper)
 		prober_ask(keeper->prober);
 	if (due(&keeper->ready_at_us, READY_US))
 		spool_prepare(keeper->spool);
-	if (due(&keeper->adopt_at_us, ADOPT_US) &&
-	    spool_adopt(keeper->spool, &moved) != OK)
-		log_warn_errno("the spool directory cannot be read");
+	if (due(&keeper->adopt_at_us, ADOPT_US))
+		spool_adopt(keeper->spool, &moved);
 }
 
 /* --- the thread ------------------------------------------------------- */

@@ -251,20 +251,36 @@ read_all(int fd, char *bytes, size_t len, size_t *got)
 	return OK;
 }
 
+/* A link or a pipe of that name is foreign, and nothing waits for it. */
+static enum err
+open_file(int dir_fd, const char *name, int *out, struct stat *st)
+{
+	int fd = openat(dir_fd, name,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? ERR_MISSING : ERR_SYSTEM;
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode)) {
+		*out = fd;
+		return OK;
+	}
+	(void)close(fd); /* only read */
+	errno = EINVAL;
+	return ERR_SYSTEM;
+}
+
 /* The first max bytes of the file, owned by the caller. */
 static enum err
 load(int dir_fd, const char *name, size_t max, char **out, size_t *len)
 {
 	struct stat st;
 	char *bytes = NULL;
-	enum err err = ERR_SYSTEM;
+	enum err err;
 	int fd;
 
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? ERR_MISSING : ERR_SYSTEM;
-	if (fstat(fd, &st) != 0)
-		goto out;
+	err = open_file(dir_fd, name, &fd, &st);
+	if (err != OK)
+		return err;
 	if ((uint64_t)st.st_size < max)
 		max = (size_t)st.st_size;
 	bytes = malloc(max + 1);
@@ -273,7 +289,6 @@ load(int dir_fd, const char *name, size_t max, char **out, size_t *len)
 		*out = bytes;
 		bytes = NULL;
 	}
-out:
 	free(bytes);
 	(void)close(fd); /* only read */
 	return err;

@@ -37,6 +37,12 @@ slot_directory(int at_fd, const char *dir, int *out)
 	return *out < 0 ? ERR_SYSTEM : OK;
 }
 
+bool
+slot_is_ours(int fd)
+{
+	return faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 static enum err
 wait_for_lock(int fd, int64_t wait_ms)
 {

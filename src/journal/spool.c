@@ -22,6 +22,7 @@
 #include "base/uuid.h"
 #include "journal/probe.h"
 #include "journal/segment.h"
+#include "journal/skipped.h"
 
 /* of a group: a batch of the journal; more is a bug */
 #define GROUP_MAX ((size_t)1024 * 1024 * 1024)
@@ -30,7 +31,8 @@
 
 struct spool {
 	pthread_mutex_t lock;
-	int spool_fd; /* SPOOL_DIR */
+	char *dir;    /* SPOOL_DIR */
+	int spool_fd; /* of it */
 	struct slot slot;
 	char slot_name[SLOT_NAME_SIZE];
 	int fd;                    /* the segment being written, or -1 */
@@ -38,6 +40,8 @@ struct spool {
 	size_t segment_bytes;
 	int next_fd; /* SLOT_NEXT, or -1 */
 	struct probe probe;
+	struct skipped skipped;
+	bool looked; /* at each segment of this slot, once */
 	uint64_t bytes_max;
 	atomic_ullong own_bytes;
 	atomic_ullong other_bytes;
@@ -104,6 +108,25 @@ set_tight(struct spool *spool, bool tight)
 	tell_failing(spool);
 }
 
+/* With the lock held; a segment of "" is the slot, a slot of "" SPOOL_DIR. */
+static void
+pass_over(struct spool *spool, const char *slot, const char *segment,
+    enum err why)
+{
+	const char *slash = *segment == '\0' ? "" : "/";
+
+	if (!skipped_add(&spool->skipped, slot, segment))
+		return;
+	if (why == ERR_INPUT)
+		log_warn("spool %s/%s%s%s is from a newer minuted: passed "
+			 "over and left untouched",
+		    spool->dir, slot, slash, segment);
+	else
+		log_warn_errno("spool %s/%s%s%s cannot be used: passed over, "
+			       "what is in it stays",
+		    spool->dir, slot, slash, segment);
+}
+
 /* With the lock held.  Gives back the room behind its end, and is best effort
  * for a torn tail: a reader finds it otherwise. */
 static void
@@ -143,7 +166,8 @@ name_slot(int number, char name[SLOT_NAME_SIZE])
 	return err;
 }
 
-/* Slot slot of directory dir: ERR_INPUT when a segment is of a newer version. */
+/* Slot slot of directory dir: ERR_INPUT when a segment is of a newer version.
+ * What cannot be read is passed over, and told when it is (adopt). */
 static enum err
 check_segments(int slot_fd, const char *dir, const char *slot)
 {
@@ -158,34 +182,56 @@ check_segments(int slot_fd, const char *dir, const char *slot)
 				  "was left untouched: start that version, or "
 				  "move the file away",
 			    dir, slot, names.names[i]);
-		else if (err == ERR_SYSTEM)
-			log_warn_errno("spool %s/%s/%s cannot be read", dir,
-			    slot, names.names[i]);
+		else if (err != ERR_MEMORY)
+			err = OK;
 	}
 	slot_names_fini(&names);
 	return err;
 }
 
+/* Of a worker to come, a slot has to be usable; others are passed over. */
 static enum err
-check_slot(int spool_fd, const char *dir, const char *slot)
+check_slot(int spool_fd, const char *dir, const char *slot, bool needed)
 {
 	enum err err;
 	int fd;
 
 	err = slot_directory(spool_fd, slot, &fd);
-	if (err != OK) {
-		log_warn_errno("spool %s/%s cannot be used", dir, slot);
-		return err;
+	if (err == OK) {
+		err = slot_is_ours(fd) ? OK : ERR_SYSTEM;
+		if (err == OK || !needed)
+			err = check_segments(fd, dir, slot);
+		(void)close(fd); /* only read */
 	}
-	err = check_segments(fd, dir, slot);
-	(void)close(fd); /* only read */
+	if (err == ERR_SYSTEM && !needed)
+		return OK;
+	if (err == ERR_SYSTEM)
+		log_warn_errno("spool %s/%s cannot be used", dir, slot);
+	return err;
+}
+
+static enum err
+check_slots(int spool_fd, const char *dir, long workers)
+{
+	struct slot_names slots = { 0 };
+	enum err err;
+
+	err = slot_is_ours(spool_fd) ? slot_list(spool_fd, &slots) : ERR_SYSTEM;
+	if (err == ERR_SYSTEM)
+		log_warn_errno("SPOOL_DIR: cannot use %s", dir);
+	for (size_t i = 0; err == OK && i < slots.count; i++) {
+		const char *slot = slots.names[i];
+
+		err = check_slot(spool_fd, dir, slot,
+		    strtol(slot, NULL, 10) < workers);
+	}
+	slot_names_fini(&slots);
 	return err;
 }
 
 enum err
-spool_check(const char *dir)
+spool_check(const char *dir, long workers)
 {
-	struct slot_names slots = { 0 };
 	enum err err;
 	int fd;
 
@@ -194,15 +240,7 @@ spool_check(const char *dir)
 		log_warn_errno("SPOOL_DIR: cannot use %s", dir);
 		return err;
 	}
-	err = slot_list(fd, &slots);
-	if (err != OK)
-		log_warn_errno("SPOOL_DIR: cannot read %s", dir);
-	for (size_t i = 0; err == OK && i < slots.count; i++) {
-		err = check_slot(fd, dir, slots.names[i]);
-		if (err == ERR_MISSING)
-			err = OK; /* its worker delivered it just now */
-	}
-	slot_names_fini(&slots);
+	err = check_slots(fd, dir, workers);
 	(void)close(fd); /* only read */
 	return err;
 }
@@ -253,7 +291,7 @@ set_up(struct spool *spool, const struct spool_options *options)
 	if (err == OK)
 		err = measure_own(spool);
 	if (err == OK)
-		err = spool_adopt(spool, &moved);
+		spool_adopt(spool, &moved);
 	return err;
 }
 
@@ -266,6 +304,11 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool = calloc(1, sizeof(*spool));
 	if (spool == NULL)
 		return ERR_MEMORY;
+	spool->dir = strdup(options->dir);
+	if (spool->dir == NULL) {
+		free(spool);
+		return ERR_MEMORY;
+	}
 	pthread_mutex_init(&spool->lock, NULL);
 	spool->spool_fd = -1;
 	spool->slot = (struct slot){ .dir_fd = -1, .lock_fd = -1 };
@@ -277,6 +320,7 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool->board =
 	    options->board == NULL ? &spool->own_board : options->board;
 	spool->bit = 1ULL << (options->slot & 63);
+	skipped_init(&spool->skipped, &spool->board->skipped);
 	err = set_up(spool, options);
 	if (err != OK) {
 		spool_close(spool);
@@ -298,10 +342,12 @@ spool_close(struct spool *spool)
 		(void)close(spool->next_fd);
 	}
 	probe_fini(&spool->probe);
+	skipped_fini(&spool->skipped);
 	slot_release(&spool->slot);
 	if (spool->spool_fd >= 0)
 		(void)close(spool->spool_fd); /* only read */
 	pthread_mutex_destroy(&spool->lock);
+	free(spool->dir);
 	free(spool);
 }
 
@@ -578,6 +624,22 @@ spool_dir_fd(const struct spool *spool)
 	return spool->slot.dir_fd;
 }
 
+/* With the lock held: the first that is neither passed over nor being written,
+ * or NULL. */
+static const char *
+first_sealed(const struct spool *spool, const struct slot_names *names)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		const char *name = names->names[i];
+
+		if (strcmp(name, spool->name) == 0)
+			return NULL;
+		if (!skipped_has(&spool->skipped, spool->slot_name, name))
+			return name;
+	}
+	return NULL;
+}
+
 enum err
 spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
 {
@@ -587,16 +649,27 @@ spool_oldest(struct spool *spool, char name[SLOT_NAME_SIZE])
 	pthread_mutex_lock(&spool->lock);
 	err = slot_segments(spool->slot.dir_fd, &names);
 	if (err == OK) {
-		bool none = names.count == 0 ||
-			    strcmp(names.names[0], spool->name) == 0;
+		const char *first = first_sealed(spool, &names);
 
-		err = none ? ERR_MISSING : OK;
-		if (!none)
-			memcpy(name, names.names[0], SLOT_NAME_SIZE);
+		err = first == NULL ? ERR_MISSING : OK;
+		if (first != NULL)
+			memcpy(name, first, SLOT_NAME_SIZE);
 		slot_names_fini(&names);
 	}
 	pthread_mutex_unlock(&spool->lock);
 	return err;
+}
+
+bool
+spool_pass_over(struct spool *spool, const char *name, enum err why)
+{
+	bool known;
+
+	pthread_mutex_lock(&spool->lock);
+	pass_over(spool, spool->slot_name, name, why);
+	known = skipped_has(&spool->skipped, spool->slot_name, name);
+	pthread_mutex_unlock(&spool->lock);
+	return known;
 }
 
 bool
@@ -608,7 +681,7 @@ spool_is_empty(struct spool *spool)
 	pthread_mutex_lock(&spool->lock);
 	writing = spool->fd >= 0;
 	pthread_mutex_unlock(&spool->lock);
-	return !writing && spool_oldest(spool, name) == ERR_MISSING;
+	return !writing && spool_oldest(spool, name) != OK;
 }
 
 enum err
@@ -624,30 +697,27 @@ spool_remove(struct spool *spool, const char *name)
 	return err;
 }
 
-/* Moves one segment; those of a newer version stay where they are. */
-static enum err
-adopt_segment(struct spool *spool, int from_fd, const char *name, size_t *moved)
+/* --- what others left ------------------------------------------------- */
+
+static void
+adopt_segment(struct spool *spool, int from_fd, const char *slot,
+    const char *name, size_t *moved)
 {
 	enum err err = segment_check(from_fd, name);
 
-	if (err == ERR_INPUT) {
-		log_warn("segment %s in another slot of the spool is from a "
-			 "newer minuted and stays there",
-		    name);
-		return OK;
-	}
-	if (err != OK)
-		return err;
-	if (renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
-		return ERR_SYSTEM;
-	(*moved)++;
-	return OK;
+	if (err == OK && renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
+		err = ERR_SYSTEM;
+	if (err == OK)
+		(*moved)++;
+	else if (err != ERR_MISSING)
+		pass_over(spool, slot, name, err);
 }
 
 static enum err
 adopt_slot(struct spool *spool, const char *name, size_t *moved)
 {
 	struct slot_names segments = { 0 };
+	size_t before = *moved;
 	struct slot slot;
 	enum err err;
 
@@ -657,9 +727,9 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	if (err == OK)
 		err = slot_segments(slot.dir_fd, &segments);
 	for (size_t i = 0; err == OK && i < segments.count; i++)
-		err =
-		    adopt_segment(spool, slot.dir_fd, segments.names[i], moved);
-	if (err == OK && segments.count > 0 &&
+		adopt_segment(spool, slot.dir_fd, name, segments.names[i],
+		    moved);
+	if (*moved > before &&
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
 	slot_names_fini(&segments);
@@ -689,50 +759,91 @@ look_at(struct spool *spool, const char *name, uint64_t *bytes, bool *any)
 	return err;
 }
 
-static enum err
+/* Each for itself: what is wrong with one slot is no reason to leave the
+ * records of the next. */
+static void
 adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 {
 	uint64_t others = 0;
-	enum err err = OK;
 
-	for (size_t i = 0; err == OK && i < slots->count; i++) {
+	for (size_t i = 0; i < slots->count; i++) {
 		const char *name = slots->names[i];
 		uint64_t bytes = 0;
 		size_t before = *moved;
 		bool any = false;
+		enum err err;
 
 		if (strcmp(name, spool->slot_name) == 0)
 			continue;
 		err = look_at(spool, name, &bytes, &any);
 		if (err == OK && any)
 			err = adopt_slot(spool, name, moved);
+		if (err != OK)
+			pass_over(spool, name, "", err);
 		if (*moved == before)
 			others += bytes;
 	}
 	atomic_store(&spool->other_bytes, others);
-	return err;
 }
 
-enum err
-spool_adopt(struct spool *spool, size_t *moved)
+/* Those of this slot that could not be read or removed: are they still so?  The
+ * first time all are looked at. */
+static void
+check_own(struct spool *spool, const struct slot_names *names)
 {
-	struct slot_names slots;
-	size_t before = *moved;
+	bool ours = slot_is_ours(spool->slot.dir_fd);
+
+	for (size_t i = 0; i < names->count; i++) {
+		const char *name = names->names[i];
+		enum err err = ours ? OK : ERR_SYSTEM;
+
+		if (spool->looked &&
+		    !skipped_has(&spool->skipped, spool->slot_name, name))
+			continue;
+		if (err == OK)
+			err = segment_check(spool->slot.dir_fd, name);
+		if (err != OK && err != ERR_MISSING)
+			pass_over(spool, spool->slot_name, name, err);
+	}
+	spool->looked = true;
+}
+
+static void
+go_round(struct spool *spool, size_t *moved)
+{
+	struct slot_names names;
 	enum err err;
 
-	pthread_mutex_lock(&spool->lock);
-	err = slot_list(spool->spool_fd, &slots);
+	skipped_begin(&spool->skipped);
+	err = slot_segments(spool->slot.dir_fd, &names);
 	if (err == OK) {
-		err = adopt_others(spool, &slots, moved);
-		slot_names_fini(&slots);
+		check_own(spool, &names);
+		slot_names_fini(&names);
+	} else {
+		pass_over(spool, spool->slot_name, "", err);
 	}
-	if (*moved > before) {
-		enum err measured = measure_own(spool);
+	err = slot_list(spool->spool_fd, &names);
+	if (err == OK) {
+		adopt_others(spool, &names, moved);
+		slot_names_fini(&names);
+	} else {
+		pass_over(spool, "", "", err);
+	}
+	skipped_end(&spool->skipped);
+}
 
-		err = err == OK ? measured : err;
+void
+spool_adopt(struct spool *spool, size_t *moved)
+{
+	size_t before = *moved;
+
+	pthread_mutex_lock(&spool->lock);
+	go_round(spool, moved);
+	if (*moved > before) {
+		if (measure_own(spool) != OK)
+			pass_over(spool, spool->slot_name, "", ERR_SYSTEM);
 		log_info("%zu segments of dead workers were adopted",
 		    *moved - before);
 	}
 	pthread_mutex_unlock(&spool->lock);
-	return err;
 }

@@ -27,9 +27,10 @@ struct tour {
 	struct replay replay;
 	bool verify; /* name every segment */
 	uint64_t slots, segments, records, bytes, torn;
-	uint64_t corrupt, newer, unreadable;
-	uint64_t delivered; /* segments */
-	enum err err;       /* of the database or the disk */
+	uint64_t corrupt, newer;
+	uint64_t unreadable; /* slots and segments */
+	uint64_t delivered;  /* segments */
+	enum err err;        /* of the database, or all of the directory */
 };
 
 static enum err
@@ -52,6 +53,17 @@ verdict(enum err err, const struct segment_report *report)
 	return report->torn_bytes > 0 ? "good, with a torn tail" : "good";
 }
 
+/* The rest is gone through all the same. */
+static void
+tell_unreadable(struct tour *tour, const char *slot, const char *segment,
+    enum err err)
+{
+	tour->unreadable++;
+	(void)fprintf(stderr, "minuted: spool %s/%s%s%s: %s\n",
+	    tour->config->spool_dir, slot, *segment == '\0' ? "" : "/", segment,
+	    err == ERR_SYSTEM ? strerror(errno) : err_name(err));
+}
+
 static void
 look_at_segment(struct tour *tour, int dir_fd, const char *slot,
     const char *name)
@@ -68,7 +80,8 @@ look_at_segment(struct tour *tour, int dir_fd, const char *slot,
 	tour->torn += report.torn_bytes;
 	tour->corrupt += report.corrupt;
 	tour->newer += err == ERR_INPUT;
-	tour->unreadable += err != OK && err != ERR_INPUT;
+	if (err != OK && err != ERR_INPUT)
+		tell_unreadable(tour, slot, name, err);
 	if (tour->verify)
 		(void)printf("%s/%s: %s, %llu records, %llu corrupt places\n",
 		    slot, name, verdict(err, &report),
@@ -91,11 +104,13 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 	}
 	if (err == OK)
 		err = slot_remove(dir_fd, name);
+	if (err == ERR_SYSTEM) {
+		tell_unreadable(tour, slot, name, err);
+		return;
+	}
 	if (err != OK) {
 		(void)fprintf(stderr, "%s/%s: %s: %s\n", slot, name,
-		    err_name(err),
-		    err == ERR_SYSTEM ? strerror(errno)
-				      : db_fault(tour->db)->message);
+		    err_name(err), db_fault(tour->db)->message);
 		tour->err = err;
 		return;
 	}
@@ -104,12 +119,15 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 	    (unsigned long long)(tour->replay.records - before));
 }
 
-static void
+static enum err
 visit_segments(struct tour *tour, int dir_fd, const char *slot)
 {
 	struct slot_names names;
+	enum err err;
 
-	tour->err = slot_segments(dir_fd, &names);
+	err = slot_segments(dir_fd, &names);
+	if (err != OK)
+		return err;
 	for (size_t i = 0; tour->err == OK && i < names.count; i++) {
 		if (tour->db == NULL)
 			look_at_segment(tour, dir_fd, slot, names.names[i]);
@@ -117,40 +135,44 @@ visit_segments(struct tour *tour, int dir_fd, const char *slot)
 			replay_one(tour, dir_fd, slot, names.names[i]);
 	}
 	slot_names_fini(&names);
+	return OK;
 }
 
-static void
+static enum err
 look_at_slot(struct tour *tour, int spool_fd, const char *name)
 {
 	uint64_t bytes = 0;
-	int fd = -1;
+	enum err err;
+	int fd;
 
-	tour->err = slot_directory(spool_fd, name, &fd);
-	if (tour->err == OK)
-		tour->err = slot_bytes(fd, &bytes);
-	if (tour->err == OK)
-		visit_segments(tour, fd, name);
+	err = slot_directory(spool_fd, name, &fd);
+	if (err != OK)
+		return err;
+	err = slot_bytes(fd, &bytes);
+	if (err == OK)
+		err = visit_segments(tour, fd, name);
 	tour->bytes += bytes;
-	if (fd >= 0)
-		(void)close(fd); /* only read */
+	(void)close(fd); /* only read */
+	return err;
 }
 
-static void
+static enum err
 replay_slot(struct tour *tour, int spool_fd, const char *name)
 {
 	struct slot slot;
+	enum err err;
 
-	tour->err = slot_take(spool_fd, name, 0, &slot);
-	if (tour->err == ERR_CONFLICT) {
+	err = slot_take(spool_fd, name, 0, &slot);
+	if (err == ERR_CONFLICT) {
 		(void)printf("%s: held by a running worker, which delivers "
 			     "it itself\n",
 		    name);
-		tour->err = OK;
-		return;
+		return OK;
 	}
-	if (tour->err == OK)
-		visit_segments(tour, slot.dir_fd, name);
+	if (err == OK)
+		err = visit_segments(tour, slot.dir_fd, name);
 	slot_release(&slot);
+	return err;
 }
 
 static int
@@ -163,11 +185,14 @@ walk(struct tour *tour)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	tour->err = fd < 0 ? ERR_SYSTEM : slot_list(fd, &slots);
 	for (size_t i = 0; tour->err == OK && i < slots.count; i++) {
+		const char *slot = slots.names[i];
+		enum err err;
+
 		tour->slots++;
-		if (tour->db == NULL)
-			look_at_slot(tour, fd, slots.names[i]);
-		else
-			replay_slot(tour, fd, slots.names[i]);
+		err = tour->db == NULL ? look_at_slot(tour, fd, slot)
+				       : replay_slot(tour, fd, slot);
+		if (err != OK)
+			tell_unreadable(tour, slot, "", err);
 	}
 	if (tour->err == ERR_SYSTEM)
 		(void)fprintf(stderr, "minuted: spool %s: %s\n", dir,
@@ -231,7 +256,7 @@ replay(struct tour *tour)
 	    (unsigned long long)tour->replay.buried,
 	    (unsigned long long)tour->replay.corrupt);
 	db_free(tour->db);
-	return tour->newer > 0 ? 1 : code;
+	return tour->newer + tour->unreadable > 0 ? 1 : code;
 }
 
 int

@@ -570,7 +570,7 @@ open_all(struct supervisor *sup)
 	const struct config *config = sup->config;
 	enum err err;
 
-	err = spool_check(config->spool_dir);
+	err = spool_check(config->spool_dir, worker_target(config));
 	if (err == OK)
 		err = lock_spool(sup);
 	if (err != OK)

@@ -670,3 +670,87 @@ def test_spool_of_a_newer_version_ends_the_start_untouched(prepared):
     assert "newer" in done.stdout
     assert (slot / name).read_bytes() == data
     assert spool_figures(prepared)["newer"] == 1
+
+
+# What happens to the spool while it is in use.
+
+
+def told(instance, path):
+    """How often the log has a line of it."""
+    return sum(f"spool {path} " in line for line in instance.log().splitlines())
+
+
+def spool_command(instance, what):
+    """As the workers' user: root can read everything."""
+    return subprocess.run(
+        ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups",
+         instance.dir / "bin/minuted", "--config", instance.dir / "minuted.env", "spool", what],
+        env=instance.environment(), text=True, cwd="/", timeout=30,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def foreign(spool, name, mode=0o700):
+    """A slot of root's."""
+    (spool / name).mkdir(mode=mode)
+    return spool / name
+
+
+def test_spool_things_that_cannot_be_used_are_told_once_and_hold_up_nobody(
+        cluster, make_instance):
+    if not ROOT:
+        pytest.skip("needs root")
+    instance = make_instance(cluster=cluster, env={"WORKERS": 2})
+    spool = pathlib.Path(instance.settings["SPOOL_DIR"])
+    user = instance.user()
+    answers = left_in_spool(instance, cluster, user)
+    kept = [(path.name, path.read_bytes()) for path in segments(instance)]
+    for path in segments(instance):
+        path.unlink()
+    instance.start_minuted()
+    instance.wait_healthy()
+
+    foreign(spool, "10", 0o755)
+    (spool / "10" / kept[0][0]).write_bytes(b"precious")
+    for slot in ("7", "12"):
+        (spool / slot).mkdir(mode=0o700)
+    unreadable = [spool / "7" / kept[0][0], spool / "0" / ("0" * 8 + ".spool")]
+    for path in unreadable:
+        path.write_bytes(b"precious")
+    for name, data in kept:
+        (spool / "12" / name).write_bytes(data)
+    for path in (spool / "7", spool / "12", *unreadable, *(spool / "12").iterdir()):
+        shutil.chown(path, USER, USER)
+    for path in unreadable:
+        path.chmod(0)
+    bad = [foreign(spool, "9"), spool / "10", *unreadable]
+    for pid in instance.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: all(told(instance, path) for path in bad), 20)
+    instance.wait_healthy()
+    wait_until(lambda: completed(instance, answers) == len(answers), 20)
+
+    instance.know(user)
+    cluster.stop("immediate")
+    answers = [user.chat(f"away {n}") for n in range(4)]
+    assert all(a.status == 200 for a in answers)
+    cluster.start()
+    wait_until(lambda: completed(instance, answers) == len(answers), 20)
+    for late in ("11", "13"):  # found in rounds that met the others again
+        bad.append(foreign(spool, late))
+        wait_until(lambda: told(instance, bad[-1]), 20)
+    assert [told(instance, path) for path in bad] == [1] * len(bad)
+
+    done = spool_command(instance, "verify")
+    assert done.returncode == 1
+    assert all(f"{path.relative_to(spool)}" in done.stdout + done.stderr for path in bad), done
+    assert f"spool {bad[0]}: Permission denied" in done.stderr
+    assert "unreadable  5\n" in spool_command(instance, "status").stdout
+    assert all(path.read_bytes() == b"precious" for path in unreadable)
+    assert (spool / "10" / kept[0][0]).read_bytes() == b"precious"
+
+
+def test_spool_slot_of_a_worker_that_is_foreign_ends_the_start(prepared):
+    if not ROOT:
+        pytest.skip("needs root")
+    slot = foreign(pathlib.Path(prepared.settings["SPOOL_DIR"]), "0")
+    assert f"spool {slot} cannot be used" in starts_not(prepared)

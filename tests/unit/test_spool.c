@@ -203,7 +203,7 @@ Test(spool, the_ceiling_holds_for_all_slots_together)
 	two = open_slot(2, 400);
 	cr_expect_eq(append(two, 0, 1), ERR_BUSY);
 	expect_delivered(one, "abcdefgh");
-	cr_expect_eq(spool_adopt(two, &moved), OK);
+	spool_adopt(two, &moved);
 	cr_expect_eq(append(two, 0, 1), OK);
 	spool_close(one);
 	spool_close(two);
@@ -221,7 +221,7 @@ Test(spool, what_dead_workers_left_is_adopted)
 	cr_expect_eq(append(living, 5, 1), OK);
 	spool = open_slot(3, MIB);
 	expect_delivered(spool, "ab");
-	cr_expect_eq(spool_adopt(spool, &moved), OK);
+	spool_adopt(spool, &moved);
 	cr_expect_eq(moved, 0);
 	expect_delivered(living, "f");
 	spool_close(living);
@@ -407,9 +407,91 @@ Test(spool, a_newer_version_is_refused_and_stays)
 
 Test(spool, a_check_finds_a_newer_version_in_any_slot)
 {
-	cr_expect_eq(spool_check(dir), OK);
+	cr_expect_eq(spool_check(dir, 2), OK);
 	leave_newer("7");
-	cr_expect_eq(spool_check(dir), ERR_INPUT);
+	cr_expect_eq(spool_check(dir, 2), ERR_INPUT);
+}
+
+static void
+put(const char *path, const char *text, mode_t mode)
+{
+	char full[256];
+	FILE *file;
+
+	(void)snprintf(full, sizeof(full), "%s/%s", dir, path);
+	file = fopen(full, "w");
+	cr_assert_not_null(file);
+	cr_assert_geq(fputs(text, file), 0);
+	(void)fclose(file);
+	cr_assert_eq(chmod(full, mode), 0);
+}
+
+static void
+make(const char *path)
+{
+	char full[256];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", dir, path);
+	cr_assert_eq(mkdir(full, 0700), 0);
+}
+
+Test(spool, what_is_foreign_in_other_slots_is_passed_over)
+{
+	struct spool *dead = open_slot(9, MIB);
+	struct spool *spool;
+	char path[256];
+
+	cr_expect_eq(append(dead, 0, 2), OK);
+	spool_close(dead);
+	put("3", "no directory", 0600);
+	make("4");
+	make("4/directory.spool");
+	make("5");
+	(void)snprintf(path, sizeof(path), "%s/5/pipe.spool", dir);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	(void)snprintf(path, sizeof(path), "%s/5/link.spool", dir);
+	cr_assert_eq(symlink("nothing", path), 0);
+	make("6");
+	make("6/lock");
+	put("6/x.spool", "some", 0600);
+	leave_newer("7");
+	cr_expect_eq(spool_check(dir, 3), ERR_INPUT, "the newer one");
+	spool = open_slot(0, MIB);
+	cr_expect_eq(access(path, F_OK), -1, "a link to nothing");
+	expect_delivered(spool, "ab");
+	(void)snprintf(path, sizeof(path), "%s/6/x.spool", dir);
+	cr_expect_eq(access(path, F_OK), 0);
+	spool_close(spool);
+}
+
+Test(spool, a_check_needs_the_slots_of_workers_only)
+{
+	put("3", "no directory", 0600);
+	cr_expect_eq(spool_check(dir, 3), OK);
+	cr_expect_eq(spool_check(dir, 4), ERR_SYSTEM);
+}
+
+Test(spool, a_segment_here_that_cannot_be_read_holds_up_no_other)
+{
+	struct spool *spool;
+	char name[SLOT_NAME_SIZE];
+	char path[256];
+	size_t moved = 0;
+
+	make("0");
+	make("0/00000000.spool");
+	spool = open_slot(0, MIB);
+	cr_expect_eq(append(spool, 0, 2), OK);
+	expect_delivered(spool, "ab");
+	cr_expect_eq(spool_oldest(spool, name), ERR_MISSING);
+	(void)snprintf(path, sizeof(path), "%s/0/00000000.spool", dir);
+	cr_assert_eq(rmdir(path), 0);
+	put("0/00000000.spool", "", 0600);
+	spool_adopt(spool, &moved);
+	cr_expect_eq(spool_oldest(spool, name), OK, "it can be read now");
+	cr_expect(spool_pass_over(spool, name, ERR_SYSTEM));
+	cr_expect_eq(spool_oldest(spool, name), ERR_MISSING);
+	spool_close(spool);
 }
 
 Test(spool, a_check_makes_the_directory_but_not_its_parent)
@@ -417,11 +499,11 @@ Test(spool, a_check_makes_the_directory_but_not_its_parent)
 	char path[256];
 
 	(void)snprintf(path, sizeof(path), "%s/new", dir);
-	cr_expect_eq(spool_check(path), OK);
+	cr_expect_eq(spool_check(path, 2), OK);
 	cr_expect_eq(access(path, F_OK), 0);
 	(void)snprintf(path, sizeof(path), "%s/no/parent", dir);
-	cr_expect_eq(spool_check(path), ERR_SYSTEM);
-	cr_expect_eq(spool_check("/dev/null"), ERR_SYSTEM);
+	cr_expect_eq(spool_check(path, 2), ERR_SYSTEM);
+	cr_expect_eq(spool_check("/dev/null", 2), ERR_SYSTEM);
 }
 
 Test(spool, a_directory_that_cannot_be_is_said_so)

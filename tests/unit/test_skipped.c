@@ -1,0 +1,64 @@
+/*
+ * test_skipped.c - what cannot be used is told once, until it can.
+ */
+#include "journal/skipped.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+static struct skipped_board board;
+
+Test(skipped, it_is_told_once_by_one_for_all)
+{
+	struct skipped one, other;
+
+	skipped_init(&one, &board);
+	skipped_init(&other, &board);
+	cr_expect(skipped_add(&one, "7", ""));
+	cr_expect_not(skipped_add(&one, "7", ""));
+	cr_expect_not(skipped_add(&other, "7", ""));
+	cr_expect(skipped_add(&other, "7", "a.spool"), "another thing");
+	cr_expect(skipped_has(&one, "7", ""));
+	cr_expect_not(skipped_has(&one, "7", "a.spool"));
+	cr_expect(skipped_has(&other, "7", "a.spool"));
+	skipped_fini(&one);
+	skipped_fini(&other);
+}
+
+Test(skipped, what_a_round_does_not_meet_is_forgotten_and_told_again)
+{
+	struct skipped skipped;
+
+	skipped_init(&skipped, &board);
+	cr_expect(skipped_add(&skipped, "1", ""));
+	cr_expect(skipped_add(&skipped, "2", ""));
+	skipped_begin(&skipped);
+	cr_expect_not(skipped_add(&skipped, "2", ""));
+	skipped_end(&skipped);
+	cr_expect_not(skipped_has(&skipped, "1", ""));
+	cr_expect(skipped_has(&skipped, "2", ""));
+	cr_expect(skipped_add(&skipped, "1", ""));
+	cr_expect_not(skipped_add(&skipped, "2", ""));
+	skipped_fini(&skipped);
+}
+
+Test(skipped, more_than_the_board_holds_is_told_all_the_same)
+{
+	struct skipped skipped;
+	char name[SLOT_NAME_SIZE];
+
+	skipped_init(&skipped, &board);
+	for (int i = 0; i < SKIPPED_TOLD + 5; i++) {
+		(void)snprintf(name, sizeof(name), "%d", i);
+		cr_expect(skipped_add(&skipped, name, ""));
+		cr_expect_not(skipped_add(&skipped, name, ""));
+	}
+	cr_expect_eq(skipped.count, SKIPPED_TOLD + 5);
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	cr_expect(skipped_add(&skipped, name, name));
+	cr_expect(skipped_has(&skipped, name, name));
+	skipped_fini(&skipped);
+}
