@@ -47,6 +47,18 @@ enum err slot_take(int spool_fd, const char *name, int64_t wait_ms,
     struct slot *out) MUST_CHECK;
 void slot_release(struct slot *slot);
 
+/* Is name in at_fd the file that is open as fd?  ERR_MISSING: it is gone, or
+ * another has its name.  ERR_SYSTEM: see errno. */
+enum err slot_same(int at_fd, const char *name, int fd) MUST_CHECK;
+/* The same of a slot that was taken, and can it still be written? */
+enum err slot_look(int spool_fd, const char *name,
+    const struct slot *slot) MUST_CHECK;
+/* The descriptors of slot are of to from now on, at no moment of none: other
+ * threads may use them.  Both are to be released. */
+enum err slot_move(struct slot *slot, const struct slot *to) MUST_CHECK;
+/* Would what is written to this file be found again?  False: errno. */
+bool slot_has_name(int fd);
+
 /* Does a process hold slot number of the spool directory?  Takes nothing. */
 bool slot_is_held(int spool_fd, int number);
 

@@ -15,6 +15,9 @@
  * written again in place and synced, which allocates nothing.  A write within
  * SPOOL_SURE_MS is what the workers rely on (spool_is_proven).
  *
+ * That somebody has removed, replaced or closed the slot is looked for each
+ * second (spool_look), also while PostgreSQL takes all records.
+ *
  * The ceiling holds for the whole spool directory, with the slots of all
  * workers; those of the others are measured now and then.
  */
@@ -108,9 +111,15 @@ uint64_t spool_bytes(const struct spool *spool);   /* of the whole directory */
 void spool_prepare(struct spool *spool);
 
 /*
- * Tries the disk, unless a worker wrote to it within half of SPOOL_SURE_MS or
- * does now: OK ends the failing state.  One thread at a time.
+ * Is the slot where it was, and can it be written, as far as that can be seen
+ * without writing?  One that was removed or replaced is made again.  Else it
+ * is failing.
+ *
+ * spool_probe() looks too, and tries the disk, unless a worker wrote to it
+ * within half of SPOOL_SURE_MS or does now: OK ends the failing state.  Both by
+ * one thread only.
  */
+enum err spool_look(struct spool *spool) MUST_CHECK;
 enum err spool_probe(struct spool *spool) MUST_CHECK;
 
 /* This worker's batch waits for too long, or does no more. */

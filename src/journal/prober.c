@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define AGAIN_S 1 /* while the disk fails */
+#define AGAIN_S 1 /* the slot is looked at, and a failing disk tried */
 
 struct prober {
 	struct spool *spool;
@@ -31,18 +31,15 @@ prober_ask(struct prober *prober)
 		(void)sem_post(&prober->wake); /* at most one is pending */
 }
 
-/* Until asked, or a failing disk is to be tried again. */
+/* Until asked, or it is time. */
 static void
 rest(struct prober *prober)
 {
 	struct timespec until;
 
-	if (!spool_is_failing(prober->spool)) {
-		(void)sem_wait(&prober->wake); /* early does no harm */
-		return;
-	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
 	until.tv_sec += AGAIN_S;
+	/* early does no harm */
 	(void)sem_clockwait(&prober->wake, CLOCK_MONOTONIC, &until);
 }
 
@@ -52,10 +49,17 @@ run(void *arg)
 	struct prober *prober = arg;
 
 	while (!atomic_load(&prober->stop)) {
+		struct spool *spool = prober->spool;
+		bool asked;
+
 		rest(prober);
-		atomic_store(&prober->asked, false);
-		if (!atomic_load(&prober->stop))
-			(void)!spool_probe(prober->spool); /* it keeps that */
+		asked = atomic_exchange(&prober->asked, false);
+		if (atomic_load(&prober->stop))
+			break;
+		if (asked || spool_is_failing(spool))
+			(void)!spool_probe(spool); /* it keeps that */
+		else
+			(void)!spool_look(spool);
 	}
 	return NULL;
 }

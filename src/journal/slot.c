@@ -43,6 +43,53 @@ slot_is_ours(int fd)
 	return faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0;
 }
 
+enum err
+slot_same(int at_fd, const char *name, int fd)
+{
+	struct stat named, open;
+
+	if (fstatat(at_fd, name, &named, 0) != 0)
+		return errno == ENOENT ? ERR_MISSING : ERR_SYSTEM;
+	if (fstat(fd, &open) != 0)
+		return ERR_SYSTEM;
+	return named.st_dev == open.st_dev && named.st_ino == open.st_ino
+		   ? OK
+		   : ERR_MISSING;
+}
+
+enum err
+slot_look(int spool_fd, const char *name, const struct slot *slot)
+{
+	enum err err;
+
+	err = slot_same(spool_fd, name, slot->dir_fd);
+	if (err == OK)
+		err = slot_same(slot->dir_fd, SLOT_LOCK, slot->lock_fd);
+	if (err == OK && !slot_is_ours(slot->dir_fd))
+		err = ERR_SYSTEM;
+	return err;
+}
+
+enum err
+slot_move(struct slot *slot, const struct slot *to)
+{
+	if (dup3(to->dir_fd, slot->dir_fd, O_CLOEXEC) < 0 ||
+	    dup3(to->lock_fd, slot->lock_fd, O_CLOEXEC) < 0)
+		return ERR_SYSTEM;
+	return OK;
+}
+
+bool
+slot_has_name(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	errno = ENOENT;
+	return st.st_nlink > 0;
+}
+
 static enum err
 wait_for_lock(int fd, int64_t wait_ms)
 {

@@ -3,7 +3,9 @@
  *
  * The lock covers the segment being written and the list of the others; it is
  * held during fsync, so only the journal's own threads take it.  The probe is
- * the prober's alone.
+ * the prober's alone, and so is putting another slot in the place of one that
+ * was removed: the descriptors stay the same numbers, so who uses them without
+ * the lock meets the one or the other.
  */
 #include "journal/spool.h"
 
@@ -90,8 +92,9 @@ static void
 fail(struct spool *spool)
 {
 	if (!atomic_exchange(&spool->failing, true))
-		log_warn_errno("the spool cannot be written: no new calls are "
-			       "taken while PostgreSQL is away too");
+		log_warn_errno("the spool cannot be written (%s/%s): no new "
+			       "calls are taken while PostgreSQL is away too",
+		    spool->dir, spool->slot_name);
 	tell_failing(spool);
 }
 
@@ -413,7 +416,8 @@ begin_segment(struct spool *spool)
 }
 
 /* After a failed fsync nobody knows what of the segment is on the disk: it is
- * never written or synced again. */
+ * never written or synced again.  Nor is one that somebody has removed: what is
+ * in it would not be found. */
 static enum err
 write_group(struct spool *spool, const struct buf *group)
 {
@@ -426,7 +430,7 @@ write_group(struct spool *spool, const struct buf *group)
 	if (spool->fd < 0 && begin_segment(spool) != OK)
 		return ERR_SYSTEM;
 	if (slot_write(spool->fd, group->data, group->len) == OK &&
-	    fdatasync(spool->fd) == 0) {
+	    fdatasync(spool->fd) == 0 && slot_has_name(spool->fd)) {
 		spool->segment_bytes += group->len;
 		atomic_fetch_add(&spool->own_bytes, group->len);
 		atomic_store(&spool->board->proven_us, began_us);
@@ -565,6 +569,71 @@ spool_has_place(const struct spool *spool)
 	return spool_is_writable(spool) && spool_fits(spool, reserve);
 }
 
+/* --- the slot's place ------------------------------------------------- */
+
+/* What was open in the old slot is of no use in this one. */
+static enum err
+move_to(struct spool *spool, int spool_fd, const struct slot *slot)
+{
+	enum err err;
+
+	pthread_mutex_lock(&spool->lock);
+	if (spool->fd >= 0)
+		end_segment(spool);
+	if (spool->next_fd >= 0)
+		(void)close(spool->next_fd); /* empty */
+	spool->next_fd = -1;
+	err = slot_move(&spool->slot, slot);
+	if (err == OK && dup3(spool_fd, spool->spool_fd, O_CLOEXEC) < 0)
+		err = ERR_SYSTEM;
+	if (err == OK)
+		err = measure_own(spool);
+	pthread_mutex_unlock(&spool->lock);
+	return err;
+}
+
+static enum err
+take_again(struct spool *spool)
+{
+	struct slot slot = { .dir_fd = -1, .lock_fd = -1 };
+	enum err err;
+	int fd;
+
+	err = slot_directory(AT_FDCWD, spool->dir, &fd);
+	if (err != OK)
+		return err;
+	err = slot_take(fd, spool->slot_name, TAKE_WAIT_MS, &slot);
+	if (err == ERR_CONFLICT)
+		errno = EBUSY; /* another process has it */
+	if (err == OK && !slot_is_ours(slot.dir_fd))
+		err = ERR_SYSTEM;
+	if (err == OK)
+		err = move_to(spool, fd, &slot);
+	if (err == OK)
+		log_warn("spool %s/%s was removed or replaced: it was made "
+			 "again, what was in it is not delivered",
+		    spool->dir, spool->slot_name);
+	slot_release(&slot);
+	(void)close(fd); /* only read */
+	return err;
+}
+
+enum err
+spool_look(struct spool *spool)
+{
+	enum err err;
+
+	err = slot_same(AT_FDCWD, spool->dir, spool->spool_fd);
+	if (err == OK)
+		err =
+		    slot_look(spool->spool_fd, spool->slot_name, &spool->slot);
+	if (err == ERR_MISSING)
+		err = take_again(spool);
+	if (err != OK)
+		fail(spool);
+	return err;
+}
+
 /* --- trying ----------------------------------------------------------- */
 
 /* The turn to try the disk for all; false: another worker's. */
@@ -596,6 +665,9 @@ spool_probe(struct spool *spool)
 	enum err err;
 	bool turn;
 
+	err = spool_look(spool);
+	if (err != OK)
+		return err;
 	if (!failing && spool_is_proven(spool, SPOOL_SURE_MS / 2))
 		return OK;
 	turn = take_turn(spool->board, spool->number);

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "journal/slot.h"
 #include "journal/spool.h"
 #include "process/listener.h"
 #include "process/orphans.h"
@@ -451,6 +452,23 @@ stop_continue(struct supervisor *sup)
 	return left;
 }
 
+/* Another directory may have come in the place of the one that is locked. */
+static void
+keep_spool_locked(struct supervisor *sup)
+{
+	const char *dir = sup->config->spool_dir;
+	int fd;
+
+	if (slot_same(AT_FDCWD, dir, sup->lock_fd) != ERR_MISSING)
+		return;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return; /* the workers tell */
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		(void)dup3(fd, sup->lock_fd, O_CLOEXEC); /* or next time */
+	(void)close(fd); /* a duplicate has the lock */
+}
+
 static void
 supervise(struct supervisor *sup, const sigset_t *signals)
 {
@@ -464,6 +482,7 @@ supervise(struct supervisor *sup, const sigset_t *signals)
 		else if (caught == SIGHUP && !sup->stopping)
 			reload_begin(sup);
 		reap(sup);
+		keep_spool_locked(sup);
 		orphans_bury(sup->board, sup->config->spool_dir);
 		fill_up(sup);
 		reload_continue(sup);

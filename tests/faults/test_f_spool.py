@@ -754,3 +754,109 @@ def test_spool_slot_of_a_worker_that_is_foreign_ends_the_start(prepared):
         pytest.skip("needs root")
     slot = foreign(pathlib.Path(prepared.settings["SPOOL_DIR"]), "0")
     assert f"spool {slot} cannot be used" in starts_not(prepared)
+
+
+def spool_is(instance, status):
+    return instance.http.get("/health").json()["details"]["spool"] == {"status": status}
+
+
+def spool_in(make_instance, cluster, owner):
+    """An instance whose spool is in a folder of owner's, and a user known to its
+    workers."""
+    instance = make_instance(start=False, cluster=cluster, env={"WORKERS": 2}).prepare()
+    folder = instance.dir / "folder"
+    folder.mkdir(mode=0o755)
+    use_spool(instance, folder / "spool")
+    (folder / "spool").mkdir(mode=0o700)
+    if ROOT:
+        shutil.chown(folder, owner, owner)
+        shutil.chown(folder / "spool", USER, USER)
+    instance.start()
+    user = instance.user()
+    instance.http.check = False
+    instance.know(user)
+    return instance, user, folder / "spool"
+
+
+def remove_slots(spool):
+    for slot in spool.iterdir():
+        shutil.rmtree(slot)
+
+
+def move_away(spool):
+    spool.rename(spool.parent / "away")
+
+
+@pytest.mark.parametrize("how", [remove_slots, shutil.rmtree, move_away])
+def test_spool_that_goes_away_is_made_again_before_it_is_needed(
+        cluster, make_instance, how):
+    instance, user, spool = spool_in(make_instance, cluster, USER)
+    how(spool)
+    wait_until(lambda: all(told(instance, spool / slot) for slot in "01"), 5)
+    wait_until(lambda: spool_is(instance, "up"), 5)
+    other = make_instance(start=False).prepare()
+    use_spool(other, spool)
+    assert "two SPOOL_DIR" in starts_not(other)
+    cluster.stop("immediate")
+    answers = [user.chat(f"away {n}") for n in range(6)]
+    assert all(a.status == 200 for a in answers)
+    os.killpg(instance.process.pid, signal.SIGKILL)
+    instance.process.wait()
+    cluster.start()
+    instance.start_minuted()
+    settle(instance)
+    assert completed(instance, answers) == len(answers)
+
+
+def chown_slots(spool, owner):
+    for slot in spool.iterdir():
+        shutil.chown(slot, owner, owner)
+
+
+def take_slots(spool):
+    chown_slots(spool, "root")
+
+
+def give_slots(spool):
+    chown_slots(spool, USER)
+
+
+def give_spool(spool):
+    spool.mkdir(mode=0o700)
+    shutil.chown(spool, USER, USER)
+
+
+def root_s_instead(spool):
+    shutil.rmtree(spool)
+    spool.mkdir(mode=0o700)
+
+
+def give_root_s(spool):
+    shutil.chown(spool, USER, USER)
+
+
+@pytest.mark.parametrize("how, mend", [(shutil.rmtree, give_spool), (take_slots, give_slots),
+                                       (root_s_instead, give_root_s)])
+def test_spool_that_is_lost_while_postgresql_is_up_is_told_and_costs_no_call(
+        cluster, make_instance, provider, how, mend):
+    if not ROOT:
+        pytest.skip("needs root")
+    instance, user, spool = spool_in(make_instance, cluster, "root")
+    how(spool)
+    wait_until(lambda: spool_is(instance, "down"), 5)
+    wait_until(lambda: all(f"cannot be written ({spool}/{slot})" in instance.log()
+                           for slot in "01"), 5)
+    assert user.chat("while PostgreSQL is up").status == 200
+    cluster.stop("immediate")
+    for _ in range(10):  # from the first one on
+        began = time.monotonic()
+        assert refused(user, provider)
+        assert time.monotonic() - began < 5
+    mend(spool)
+    wait_until(lambda: spool_is(instance, "up"), 10)
+    answers = [user.chat(f"away {n}") for n in range(6)]
+    assert all(a.status == 200 for a in answers)
+    cluster.start()
+    settle(instance)
+    assert completed(instance, answers) == len(answers)
+    assert instance.log().count("cannot be written") == 2  # once a worker

@@ -265,6 +265,133 @@ Test(spool, a_disk_that_fails_twice_acknowledges_nothing)
 }
 
 static void
+path_in(char path[256], const char *name)
+{
+	(void)snprintf(path, 256, "%s/%s", dir, name);
+}
+
+static void
+remove_in(const char *name)
+{
+	char path[256];
+
+	path_in(path, name);
+	cr_assert_eq(nftw(path, unlink_it, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+Test(spool, a_slot_that_is_removed_is_made_again)
+{
+	struct spool *spool = open_slot(0, MIB);
+
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_eq(append(spool, 0, 1), OK);
+	remove_in("0");
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_not(spool_is_failing(spool));
+	cr_expect(spool_is_empty(spool));
+	cr_expect_eq(spool_bytes(spool), 0);
+	spool_prepare(spool);
+	cr_expect_eq(append(spool, 1, 2), OK);
+	expect_delivered(spool, "bc");
+	spool_close(spool);
+	spool = open_slot(0, MIB);
+	spool_close(spool);
+}
+
+Test(spool, the_whole_directory_is_made_again)
+{
+	struct spool *spool = open_slot(0, MIB);
+	char name[SLOT_NAME_SIZE];
+	size_t moved = 0;
+
+	remove_in("");
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_eq(append(spool, 1, 2), OK);
+	spool_seal(spool);
+	spool_adopt(spool, &moved);
+	cr_expect_eq(spool_oldest(spool, name), OK);
+	expect_delivered(spool, "bc");
+	spool_close(spool);
+}
+
+Test(spool, one_moved_away_keeps_what_it_has)
+{
+	struct spool *spool = open_slot(0, MIB);
+	size_t moved = 0;
+	char from[256], to[256];
+
+	cr_expect_eq(append(spool, 0, 2), OK);
+	path_in(from, "0");
+	path_in(to, "5");
+	cr_assert_eq(rename(from, to), 0);
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_eq(append(spool, 5, 1), OK);
+	spool_seal(spool);
+	spool_adopt(spool, &moved);
+	cr_expect_eq(moved, 1, "its lock is free");
+	expect_delivered(spool, "abf");
+	spool_close(spool);
+}
+
+Test(spool, a_lock_that_is_removed_is_taken_again)
+{
+	struct spool *spool = open_slot(0, MIB);
+	struct spool *other = NULL;
+
+	remove_in("0/" SLOT_LOCK);
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_eq(spool_open(&(struct spool_options){ .dir = dir,
+				    .slot = 0,
+				    .bytes_max = MIB },
+			 &other),
+	    ERR_CONFLICT);
+	spool_close(spool);
+}
+
+Test(spool, a_slot_that_another_has_taken_is_failing_until_it_is_free)
+{
+	struct spool *spool = open_slot(0, MIB);
+	struct spool *other;
+
+	remove_in("0");
+	other = open_slot(0, MIB);
+	cr_expect_eq(spool_look(spool), ERR_CONFLICT);
+	cr_expect(spool_is_failing(spool));
+	cr_expect_eq(append(spool, 0, 1), ERR_SYSTEM);
+	spool_close(other);
+	cr_expect_eq(spool_probe(spool), OK);
+	cr_expect_eq(append(spool, 0, 1), OK);
+	expect_delivered(spool, "a");
+	spool_close(spool);
+}
+
+Test(spool, nothing_is_acknowledged_into_a_segment_that_was_removed)
+{
+	struct spool *spool = open_slot(0, MIB);
+	char path[256];
+	struct dirent *entry;
+	DIR *slot;
+
+	cr_expect_eq(append(spool, 0, 1), OK);
+	path_in(path, "0");
+	slot = opendir(path);
+	cr_assert_not_null(slot);
+	while ((entry = readdir(slot)) != NULL)
+		if (strstr(entry->d_name, SEGMENT_SUFFIX) != NULL)
+			cr_assert_eq(unlinkat(dirfd(slot), entry->d_name, 0),
+			    0);
+	(void)closedir(slot);
+	cr_expect_eq(append(spool, 1, 1), OK, "in a new one");
+	remove_in("0");
+	cr_expect_eq(append(spool, 2, 1), ERR_SYSTEM, "there is none");
+	cr_expect(spool_is_failing(spool));
+	cr_expect_eq(spool_probe(spool), OK);
+	cr_expect_eq(append(spool, 3, 1), OK);
+	expect_delivered(spool, "d");
+	spool_close(spool);
+}
+
+static void
 limit_files(rlim_t bytes)
 {
 	struct rlimit limit;
