@@ -21,6 +21,18 @@
 
 #define LOCK_POLL_NS 10000000L
 
+/* Best effort: it may be another's, and not to be read. */
+static void
+sync_parent(int fd)
+{
+	int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent < 0)
+		return;
+	(void)fsync(parent);
+	(void)close(parent); /* only read */
+}
+
 /* Looked for before it is made: even that would wait for a disk that hangs. */
 enum err
 slot_directory(int at_fd, const char *dir, int *out)
@@ -34,7 +46,10 @@ slot_directory(int at_fd, const char *dir, int *out)
 	    (mkdirat(at_fd, dir, 0700) != 0 && errno != EEXIST))
 		return ERR_SYSTEM;
 	*out = openat(at_fd, dir, flags);
-	return *out < 0 ? ERR_SYSTEM : OK;
+	if (*out < 0)
+		return ERR_SYSTEM;
+	sync_parent(*out);
+	return OK;
 }
 
 bool

@@ -35,6 +35,7 @@ struct spool {
 	pthread_mutex_t lock;
 	char *dir;    /* SPOOL_DIR */
 	int spool_fd; /* of it */
+	bool named;   /* the slot's name is on the disk */
 	struct slot slot;
 	char slot_name[SLOT_NAME_SIZE];
 	int fd;                    /* the segment being written, or -1 */
@@ -128,6 +129,16 @@ pass_over(struct spool *spool, const char *slot, const char *segment,
 		log_warn_errno("spool %s/%s%s%s cannot be used: passed over, "
 			       "what is in it stays",
 		    spool->dir, slot, slash, segment);
+}
+
+/* With the lock held: no record is safe in a slot that a power loss takes. */
+static enum err
+keep_slot_name(struct spool *spool)
+{
+	if (!spool->named && fsync(spool->spool_fd) != 0)
+		return ERR_SYSTEM;
+	spool->named = true;
+	return OK;
 }
 
 /* With the lock held.  Gives back the room behind its end, and is best effort
@@ -329,6 +340,7 @@ spool_open(const struct spool_options *options, struct spool **out)
 		spool_close(spool);
 		return err;
 	}
+	(void)!keep_slot_name(spool); /* again before it is needed */
 	spool_prepare(spool);
 	*out = spool;
 	return OK;
@@ -400,7 +412,9 @@ begin_segment(struct spool *spool)
 	struct buf head;
 	enum err err;
 
-	err = make_name(name, &id);
+	err = keep_slot_name(spool);
+	if (err == OK)
+		err = make_name(name, &id);
 	if (err != OK)
 		return err;
 	buf_init(&head, SEGMENT_HEADER_SIZE);
@@ -583,6 +597,7 @@ move_to(struct spool *spool, int spool_fd, const struct slot *slot)
 	if (spool->next_fd >= 0)
 		(void)close(spool->next_fd); /* empty */
 	spool->next_fd = -1;
+	spool->named = false;
 	err = slot_move(&spool->slot, slot);
 	if (err == OK && dup3(spool_fd, spool->spool_fd, O_CLOEXEC) < 0)
 		err = ERR_SYSTEM;
@@ -796,6 +811,8 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	err = slot_take(spool->spool_fd, name, 0, &slot);
 	if (err == ERR_CONFLICT)
 		return OK; /* its worker lives */
+	if (err == OK)
+		err = keep_slot_name(spool);
 	if (err == OK)
 		err = slot_segments(slot.dir_fd, &segments);
 	for (size_t i = 0; err == OK && i < segments.count; i++)

@@ -12,7 +12,8 @@
  * kept in FILE.synced, so that a test can take away what was not synced.
  * SYNC_TRACE=FILE: a line there after each write and sync under that PATH that
  * worked: "write SIZE PATH", "sync SIZE PATH" with the file's size, and of a
- * directory "sync 0 PATH".
+ * directory "sync 0 PATH"; after each rename "from 0 PATH" and "to SIZE PATH",
+ * one after the other.
  *
  * MALLOC_FAILS=N: the N-th malloc, calloc or realloc from main() on fails, and
  * at its exit the process says how many there were: "shim: N allocations".
@@ -322,6 +323,43 @@ remember_synced(int fd)
 	if (dprintf(out, "%020lld\n", (long long)st.st_size) < 0)
 		abort();
 	close(out);
+}
+
+/* Two lines, but one write: none of another thread comes between them. */
+static void
+remember_renamed(int from_fd, const char *from, int to_fd, const char *to)
+{
+	const char *file = getenv("SYNC_TRACE");
+	char from_dir[PATH_MAX], to_dir[PATH_MAX];
+	struct stat st;
+	int out;
+
+	if (file == NULL || !is_watched(to_fd, to_dir, &st) ||
+	    !path_of(from_fd, from_dir) ||
+	    fstatat(to_fd, to, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return;
+	out = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (out < 0)
+		abort();
+	if (dprintf(out, "from 0 %s/%s\nto %lld %s/%s\n", from_dir, from,
+		(long long)st.st_size, to_dir, to) < 0)
+		abort();
+	close(out);
+}
+
+int
+renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	static int (*next)(int, const char *, int, const char *);
+	int done;
+
+	if (next == NULL)
+		next = (int (*)(int, const char *, int, const char *))dlsym(
+		    RTLD_NEXT, "renameat");
+	done = next(from_fd, from, to_fd, to);
+	if (done == 0)
+		remember_renamed(from_fd, from, to_fd, to);
+	return done;
 }
 
 int

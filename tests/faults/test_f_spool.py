@@ -297,35 +297,62 @@ SECTOR = 512  # what a disk writes whole or not at all
 
 
 class Trace:
-    """What a running spool wrote and synced, and the bytes."""
+    """What a running spool wrote, synced and renamed, and the bytes."""
 
     def __init__(self, path):
         self.steps = []
         self.files = {}
         for line in path.read_text().splitlines():
             what, size, name = line.split(" ", 2)
-            self.steps.append((what, int(size), pathlib.Path(name)))
-        for file in {file for _, _, file in self.steps if file.suffix == ".spool"}:
-            self.files[file] = file.read_bytes()
+            if what == "to":
+                self.steps[-1] = ("rename", int(size), (self.steps[-1][2], pathlib.Path(name)))
+            else:
+                self.steps.append((what, int(size), pathlib.Path(name)))
+        for what, _, name in self.steps:
+            file = name[1] if what == "rename" else name
+            if file.suffix == ".spool" and file.exists():
+                self.files[file] = file.read_bytes()
+
+    def first_groups(self):
+        """The moments when the first records of a segment that was renamed are
+        synced: what follows may rely on its name."""
+        waiting, moments = set(), []
+        for at, (what, size, path) in enumerate(self.steps):
+            if what == "rename":
+                waiting.add(path[1])
+            elif what == "sync" and size > 40 and path in waiting:
+                waiting.remove(path)
+                moments.append(at + 1)
+        return moments
 
     def until(self, count):
-        """Sizes written and synced after so many steps, and the files whose
-        names are on the disk."""
-        written, synced, named = {}, {}, set()
+        """After so many steps: the sizes of files as written and as synced, by
+        the name that each has, and the name of each on the disk.  It has one
+        after a sync of its directory only, and the new one after another; and
+        its directory has one only after a sync of the spool's."""
+        written, synced, named, folders = {}, {}, {}, set()
         for what, size, path in self.steps[:count]:
-            if path in self.files and what == "write":
+            if what == "write":
                 written[path] = size
-            elif path in self.files:
+            elif what == "rename":
+                for sizes in (written, synced, named):
+                    if path[0] in sizes:
+                        sizes[path[1]] = sizes.pop(path[0])
+            elif path in written or path.name == "next":  # made with room, empty
+                written.setdefault(path, size)
                 synced[path] = size
-            elif what == "sync":
-                named |= {file for file in written if file.parent == path}
-        return written, synced, named
+            else:
+                folders.add(path)
+                named.update({file: file for file in written if file.parent == path})
+        return ({path: size for path, size in written.items() if path in self.files}, synced,
+                {file: name for file, name in named.items() if file.parent.parent in folders})
 
-    def promised(self, synced):
-        """Of the records that were synced whole: is it an end, by id."""
+    def promised(self, sizes):
+        """Of the records that are in so much of the segments: is it an end, by
+        id.  The spool says of each that was synced that it is kept."""
         found = {}
-        for path, size in synced.items():
-            for at, each, line in segment_records(self.files[path]):
+        for path, size in sizes.items():
+            for at, each, line in segment_records(self.files.get(path, b"")):
                 if at + 36 + len(line) <= size:
                     name = str(uuid.UUID(bytes=each))
                     found[name] = found.get(name) or b"\trunning\t" not in line
@@ -346,19 +373,31 @@ def after_power_loss(data, synced, dice):
     return data[: dice.choice([len(data), dice.randint(synced, len(data))])]
 
 
+def moment(trace, dice):
+    """Any, or one when a name that is not on the disk would cost the most."""
+    firsts = trace.first_groups()
+    if dice.random() < 0.5:
+        return dice.choice(firsts)
+    return dice.randint(1, len(trace.steps))
+
+
 def lay_out(trace, seed, spool):
-    """The spool as a power loss at a random moment left it; what it had promised
-    by then."""
+    """The spool as a power loss at such a moment left it; what it had promised
+    by then.  A file without a name on the disk may be gone, or be there; one
+    whose last name is not has its old one most of the time."""
     dice = random.Random(seed)
-    written, synced, named = trace.until(dice.randint(1, len(trace.steps)))
+    written, synced, named = trace.until(moment(trace, dice))
     for path, size in written.items():
-        if path not in named and dice.random() < 0.5:
+        name = path
+        if named.get(path) != path and dice.random() < 0.8:
+            name = named.get(path)
+        if name is None:
             continue
-        slot = spool / path.parent.name
+        slot = spool / name.parent.name
         slot.mkdir(mode=0o700, exist_ok=True)
-        (slot / path.name).write_bytes(after_power_loss(
+        (slot / name.name).write_bytes(after_power_loss(
             trace.files[path][:size], synced.get(path, 0), dice))
-    return trace.promised({path: size for path, size in synced.items() if path in named})
+    return trace.promised(synced)
 
 
 TAKE = ("delete from minuted.calls returning id, status <> 'running'; "
@@ -395,7 +434,7 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
     """The states of a disk that a power loss may leave, made from one trace: a
     record counts as acknowledged as soon as its sync was over."""
     trace, instance = traced(cluster, make_fault_instance)
-    assert len(trace.steps) > 100 and len(trace.files) > 2
+    assert len(trace.steps) > 100 and len(trace.files) > 2 and trace.first_groups()
     instance.extra = {}
     use_spool(instance, instance.dir / "after")
     everything = trace.promised({path: len(data) for path, data in trace.files.items()})
