@@ -18,8 +18,9 @@
  * That somebody has removed, replaced or closed the slot is looked for each
  * second (spool_look), also while PostgreSQL takes all records.
  *
- * The ceiling holds for the whole spool directory, with the slots of all
- * workers; those of the others are measured now and then.
+ * The ceiling holds for the whole spool directory: the workers count together
+ * what they write, and what is in other slots is measured now and then.  The
+ * room that is ready is not counted.
  */
 #ifndef JOURNAL_SPOOL_H
 #define JOURNAL_SPOOL_H
@@ -46,6 +47,9 @@
 /* A try that takes longer than this: the disk hangs. */
 #define SPOOL_HANG_MS 5000
 
+/* Slots of a board; of a higher number, a worker has the place of another. */
+#define SPOOL_SLOTS 64
+
 struct spool;
 
 /*
@@ -60,6 +64,7 @@ struct spool_board {
 	atomic_int prober;       /* the slot that tries the disk now, + 1 */
 	atomic_llong probing_us; /* since when; 0: none does */
 	struct skipped_board skipped;
+	atomic_ullong bytes[SPOOL_SLOTS]; /* in the slots of living workers */
 };
 void spool_board_clear(struct spool_board *board, int slot);
 

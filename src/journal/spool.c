@@ -46,21 +46,25 @@ struct spool {
 	struct skipped skipped;
 	bool looked; /* at each segment of this slot, once */
 	uint64_t bytes_max;
-	atomic_ullong own_bytes;
-	atomic_ullong other_bytes;
+	atomic_ullong other_bytes; /* of slots that no living worker counts */
 	atomic_bool failing;
 	atomic_bool tight; /* no room on the disk for what comes next */
 	struct spool_board *board;
 	struct spool_board own_board; /* without one that is shared */
 	int number;                   /* of this slot */
 	unsigned long long bit;       /* the slot's, in it */
+	atomic_ullong *own_bytes;     /* the same */
 };
 
 void
 spool_board_clear(struct spool_board *board, int slot)
 {
-	atomic_fetch_and(&board->failing, ~(1ULL << (slot & 63)));
-	atomic_fetch_and(&board->stalled, ~(1ULL << (slot & 63)));
+	atomic_fetch_and(&board->failing,
+	    ~(1ULL << (slot & (SPOOL_SLOTS - 1))));
+	atomic_fetch_and(&board->stalled,
+	    ~(1ULL << (slot & (SPOOL_SLOTS - 1))));
+	atomic_store(&board->bytes[slot & (SPOOL_SLOTS - 1)],
+	    0); /* from now on measured */
 	if (atomic_load(&board->prober) == slot + 1) {
 		atomic_store(&board->probing_us, 0);
 		atomic_store(&board->prober, 0);
@@ -267,7 +271,7 @@ measure_own(struct spool *spool)
 
 	err = slot_bytes(spool->slot.dir_fd, &bytes);
 	if (err == OK)
-		atomic_store(&spool->own_bytes, bytes);
+		atomic_store(spool->own_bytes, bytes);
 	return err;
 }
 
@@ -333,7 +337,9 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool->bytes_max = options->bytes_max;
 	spool->board =
 	    options->board == NULL ? &spool->own_board : options->board;
-	spool->bit = 1ULL << (options->slot & 63);
+	spool->bit = 1ULL << (options->slot & (SPOOL_SLOTS - 1));
+	spool->own_bytes =
+	    &spool->board->bytes[options->slot & (SPOOL_SLOTS - 1)];
 	skipped_init(&spool->skipped, &spool->board->skipped);
 	err = set_up(spool, options);
 	if (err != OK) {
@@ -425,7 +431,7 @@ begin_segment(struct spool *spool)
 		return err;
 	memcpy(spool->name, name, sizeof(name));
 	spool->segment_bytes = SEGMENT_HEADER_SIZE;
-	atomic_fetch_add(&spool->own_bytes, SEGMENT_HEADER_SIZE);
+	atomic_fetch_add(spool->own_bytes, SEGMENT_HEADER_SIZE);
 	return OK;
 }
 
@@ -446,7 +452,7 @@ write_group(struct spool *spool, const struct buf *group)
 	if (slot_write(spool->fd, group->data, group->len) == OK &&
 	    fdatasync(spool->fd) == 0 && slot_has_name(spool->fd)) {
 		spool->segment_bytes += group->len;
-		atomic_fetch_add(&spool->own_bytes, group->len);
+		atomic_fetch_add(spool->own_bytes, group->len);
 		atomic_store(&spool->board->proven_us, began_us);
 		return OK;
 	}
@@ -530,8 +536,11 @@ spool_append(struct spool *spool, const struct record_view *records,
 uint64_t
 spool_bytes(const struct spool *spool)
 {
-	return atomic_load(&spool->own_bytes) +
-	       atomic_load(&spool->other_bytes);
+	uint64_t bytes = atomic_load(&spool->other_bytes);
+
+	for (int i = 0; i < SPOOL_SLOTS; i++)
+		bytes += atomic_load(&spool->board->bytes[i]);
+	return bytes;
 }
 
 bool
@@ -848,6 +857,16 @@ look_at(struct spool *spool, const char *name, uint64_t *bytes, bool *any)
 	return err;
 }
 
+/* Does a worker that shares the board say what is in this slot? */
+static bool
+is_counted(const struct spool *spool, const char *name)
+{
+	long number = strtol(name, NULL, 10);
+
+	return number < SPOOL_SLOTS &&
+	       atomic_load(&spool->board->bytes[number]) > 0;
+}
+
 /* Each for itself: what is wrong with one slot is no reason to leave the
  * records of the next. */
 static void
@@ -869,7 +888,7 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 			err = adopt_slot(spool, name, moved);
 		if (err != OK)
 			pass_over(spool, name, "", err);
-		if (*moved == before)
+		if (*moved == before && !is_counted(spool, name))
 			others += bytes;
 	}
 	atomic_store(&spool->other_bytes, others);

@@ -209,6 +209,35 @@ Test(spool, the_ceiling_holds_for_all_slots_together)
 	spool_close(two);
 }
 
+Test(spool, workers_of_one_board_count_together_at_once)
+{
+	struct spool_board board = { 0 };
+	struct spool_options options = {
+		.dir = dir, .bytes_max = 400, .board = &board
+	};
+	struct spool *one = NULL, *two = NULL;
+	uint64_t bytes;
+	size_t moved = 0;
+
+	cr_assert_eq(spool_open(&options, &one), OK);
+	options.slot = 1;
+	cr_assert_eq(spool_open(&options, &two), OK);
+	cr_expect_eq(append(one, 0, 8), OK);
+	cr_expect_eq(append(two, 0, 1), ERR_BUSY);
+	bytes = spool_bytes(one);
+	cr_expect_eq(spool_bytes(two), bytes);
+	spool_adopt(two, &moved);
+	cr_expect_eq(spool_bytes(two), bytes, "not counted twice");
+	spool_board_clear(&board, 0);
+	spool_adopt(two, &moved);
+	cr_expect_eq(spool_bytes(two), bytes, "measured");
+	expect_delivered(one, "abcdefgh");
+	spool_adopt(two, &moved);
+	cr_expect_eq(append(two, 0, 1), OK);
+	spool_close(one);
+	spool_close(two);
+}
+
 Test(spool, what_dead_workers_left_is_adopted)
 {
 	struct spool *dead = open_slot(1, MIB);
