@@ -31,6 +31,7 @@ LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack \
 LDLIBS   += -lfcgi $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 SRC  := $(filter-out src/main.c,$(sort $(wildcard src/*/*.c)))
+SQL  := $(sort $(wildcard sql/queries/*/*.sql sql/migrations/*.sql))
 GEN  := $(B)/gen/db/statements.h
 OBJ  := $(SRC:%.c=$(B)/%.o) $(B)/gen/statements.o $(B)/gen/openapi.o
 # The unit tests to run: names without test_, patterns with %.
@@ -74,7 +75,7 @@ $(B)/%.o: %.c $(GEN)
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Queries, migrations and prices become C strings.
-$(GEN) $(B)/gen/statements.c &: sql/statements.awk $(sort $(wildcard sql/queries/*/*.sql sql/migrations/*.sql)) sql/prices.json sql/admin.sql
+$(GEN) $(B)/gen/statements.c &: sql/statements.awk $(SQL) sql/prices.json sql/admin.sql
 	@mkdir -p $(@D)
 	$Qawk -v out=$(B)/gen -f sql/statements.awk $(filter-out sql/statements.awk sql/prices.json sql/admin.sql,$^)
 
@@ -96,6 +97,14 @@ $(B)/unit/%: tests/unit/%.c $(B)/libminuted.a
 	$(call SAY,cc)
 	$Q$(CC) $(UNIT_FLAGS.$(PROFILE)) $(CPPFLAGS) $(CFLAGS) -MMD -MP $< -o $@ $(LDFLAGS) $(B)/libminuted.a $(LDLIBS) $(if $(UNIT_FLAGS.$(PROFILE)),,-lcriterion)
 UNIT_FLAGS.tsan := -isystem tests/support/plain
+
+# The program with a migration more, for the test of an upgrade.
+$(B)/faults/newer: tests/faults/migrations/9999_newer.sql $(B)/minuted
+	@mkdir -p $@.d
+	$(call SAY,link)
+	$Qawk -v out=$@.d -f sql/statements.awk $(SQL) $<
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -c $@.d/statements.c -o $@.d/statements.o
+	$Q$(CC) $(LDFLAGS) -o $@ $(B)/src/main.o $@.d/statements.o $(B)/libminuted.a $(LDLIBS)
 
 $(B)/faults/%: tests/faults/%.c $(B)/libminuted.a
 	@mkdir -p $(@D)
@@ -163,13 +172,13 @@ THREADED := journal% relay% limit% inflight% cache% catalog% sweep% after% \
 
 unit: $(UNIT)
 
-check-faults: $(B)/minuted $(B)/faults/mutate ## the quick half of the fault tests
+check-faults: $(B)/minuted $(B)/faults/mutate $(B)/faults/newer ## the quick half of the fault tests
 	MINUTED=$(B)/minuted tests/support/twice tests/faults -m "not slow" $(PYTEST)
 	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 40
 
 test-faults: ## every fault, 1,000 kills, the table in README (SEED=)
 	deploy/install-packages run test
-	$(MAKE) -j$(JOBS) all $(B)/faults/mutate
+	$(MAKE) -j$(JOBS) all $(B)/faults/mutate $(B)/faults/newer
 	rm -rf build/faults
 	MINUTED=$(B)/minuted $(PYTHON) tests/faults $(PYTEST)
 	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 1000 $(SEED:%=--seed %)
