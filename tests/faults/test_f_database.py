@@ -11,22 +11,24 @@ from faultproxy import FaultProxy
 from harness import (Load, calls_were, descriptors, latencies, no_loss, not_disturbed, note,
                      postmaster, segments, settle, spool_figures)
 from instance import ROOT, wait_until
-from killloop import Injector, make_plan
+from killloop import LONG, Injector, enough_for, make_plan
 
 
 @pytest.mark.slow
 def test_f06_killed_backends_and_postmasters_lose_nothing(synced_cluster, make_instance):
-    instance = make_instance(cluster=synced_cluster)
+    kinds = ["backend", "postmaster", "immediate", "terminate", "freeze"]
+    instance = make_instance(cluster=synced_cluster, env=LONG)
     with Load(instance, instance.user()) as load:
         injector = Injector(instance)
-        injector.run(make_plan(6, 12, ["terminate", "backend", "postmaster",
-                                       "immediate", "freeze"]))
+        injector.run(make_plan(6, enough_for(200), kinds), 200)
         time.sleep(0.5)
+    assert injector.kills() >= 200 and set(injector.done) == set(kinds), injector.done
     figures = load.audit()
     no_loss(figures)
-    note("F-06", "SIGKILL of backends and postmaster, immediate stop, frozen backends",
-         sum(injector.done.values()), figures,
-         "calls go on through the spool, reads are 503 until PostgreSQL has recovered")
+    note("F-06", "SIGKILL of backends and postmaster, between immediate stops, ended and "
+         "frozen backends", injector.kills(), figures,
+         "calls go on through the spool, reads are 503 until PostgreSQL has recovered; hits: "
+         + injector.told())
 
 
 def key_of(instance, user):

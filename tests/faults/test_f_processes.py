@@ -12,7 +12,7 @@ import pytest
 
 from harness import Load, no_loss, note, settle
 from instance import wait_until
-from killloop import Injector, make_plan
+from killloop import Injector, enough_for, make_plan
 
 
 def stopped(load):
@@ -26,7 +26,8 @@ def test_f01_killed_workers_lose_nothing_acknowledged(make_instance):
     instance = make_instance(env={"WORKERS": 3})
     with Load(instance, instance.user()) as load:
         injector = Injector(instance)
-        injector.run(make_plan(20, 30, ["worker"]))
+        injector.run(make_plan(20, enough_for(30), ["worker"]), 30)
+    assert injector.kills() == 30
     figures = stopped(load)
     note("F-01", "SIGKILL of a random worker, 5 a second", injector.done["worker"], figures,
          "502, or a stream without [DONE], for what it held; it is replaced at once")
