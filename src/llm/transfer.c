@@ -26,6 +26,15 @@
 #define RETRY_US         10000 /* after memory was short */
 
 /*
+ * A kept connection can be closed by the provider while it is written to.  Then
+ * libcurl asks again over others, but a provider that had the request may have
+ * done it: once only, soon, and for a tenth of the requests.
+ */
+#define AGAIN_WITHIN_US 1000000
+#define AGAIN_COST      10  /* in requests */
+#define AGAIN_SAVED_MAX 100 /* of them */
+
+/*
  * A connection that is kept stays in the epoll between its requests: libcurl
  * takes its socket out after each and puts it back for the next.
  */
@@ -43,6 +52,7 @@ struct transfers {
 	int64_t retry_us; /* some sockets are not watched; INT64_MAX: all are */
 	struct kept *kept; /* by descriptor */
 	size_t kept_count;
+	int saved; /* requests since one was sent again, see AGAIN_COST */
 };
 
 struct transfer {
@@ -52,8 +62,10 @@ struct transfer {
 	const struct transfer_events *events;
 	void *arg;
 	bool allow_local;
-	bool refused; /* an address that is not allowed */
-	bool stopped; /* bytes() wanted no more */
+	bool refused;    /* an address that is not allowed */
+	bool stopped;    /* bytes() wanted no more */
+	int64_t sent_us; /* when the request was to be sent; 0: not yet */
+	bool again;      /* it was sent twice */
 	char detail[CURL_ERROR_SIZE];
 };
 
@@ -125,10 +137,13 @@ on_socket(void *arg, int fd, uint32_t events)
 {
 	struct transfers *transfers = arg;
 	struct kept *kept = kept_of(transfers, fd);
-	int mask = 0;
+	int mask = 0, reset;
+	socklen_t len = sizeof(reset);
 
 	if (kept != NULL && kept->idle) {
 		unwatch(transfers, kept); /* libcurl finds out at its use */
+		/* ... of an end, and takes an error that waits for life */
+		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &reset, &len);
 		return;
 	}
 
@@ -236,6 +251,7 @@ transfers_new(struct loop *loop, int64_t connections_max)
 	transfers->loop = loop;
 	transfers->due_us = INT64_MAX;
 	transfers->retry_us = INT64_MAX;
+	transfers->saved = AGAIN_COST;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(transfers);
 		return NULL;
@@ -319,6 +335,7 @@ static const struct {
 	{ CURLE_SSL_CIPHER, TRANSFER_TLS },
 	{ CURLE_SSL_ISSUER_ERROR, TRANSFER_TLS },
 	{ CURLE_GOT_NOTHING, TRANSFER_CUT },
+	{ CURLE_ABORTED_BY_CALLBACK, TRANSFER_CUT }, /* see may_send() */
 	{ CURLE_PARTIAL_FILE, TRANSFER_CUT },
 	{ CURLE_RECV_ERROR, TRANSFER_CUT },
 	{ CURLE_SEND_ERROR, TRANSFER_CUT },
@@ -338,12 +355,22 @@ result_of(const struct transfer *transfer, CURLcode code)
 	return TRANSFER_INVALID;
 }
 
+static const char *
+detail_of(const struct transfer *transfer, CURLcode code)
+{
+	if (transfer->refused)
+		return "the address is not allowed";
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return "a kept connection ended before the answer began";
+	return transfer->detail;
+}
+
 void
 transfers_reap(struct transfers *transfers)
 {
 	struct transfer *transfer;
-	enum transfer_result result;
 	CURLMsg *message;
+	CURLcode code;
 	char *private;
 	int waiting;
 
@@ -356,13 +383,12 @@ transfers_reap(struct transfers *transfers)
 			&private) != CURLE_OK)
 			continue;
 		transfer = (struct transfer *)(void *)private;
-		result = result_of(transfer, message->data.result);
+		code = message->data.result;
 		(void)curl_multi_remove_handle(transfers->multi,
 		    transfer->easy);
 		transfer->owner = NULL;
-		transfer->events->done(transfer->arg, result,
-		    transfer->refused ? "the address is not allowed"
-				      : transfer->detail);
+		transfer->events->done(transfer->arg, result_of(transfer, code),
+		    detail_of(transfer, code));
 	}
 }
 
@@ -421,6 +447,42 @@ take_bytes(char *data, size_t size, size_t count, void *arg)
 	}
 	transfer->stopped = true;
 	return CURL_WRITEFUNC_ERROR;
+}
+
+/* Of the request, so far. */
+static long
+bytes_sent(const struct transfer *transfer)
+{
+	long bytes = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+	return bytes;
+}
+
+/* Whether libcurl may send the request: for the second time too? */
+static int
+may_send(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	struct transfer *transfer = arg;
+	struct transfers *owner = transfer->owner;
+	int64_t now_us = clock_mono_us();
+
+	(void)to;
+	(void)from;
+	(void)to_port;
+	(void)from_port;
+	if (bytes_sent(transfer) == 0) {
+		if (transfer->sent_us == 0 && owner->saved < AGAIN_SAVED_MAX)
+			owner->saved++;
+		transfer->sent_us = now_us;
+		return CURL_PREREQFUNC_OK;
+	}
+	if (transfer->again || now_us - transfer->sent_us > AGAIN_WITHIN_US ||
+	    owner->saved < AGAIN_COST)
+		return CURL_PREREQFUNC_ABORT;
+	transfer->again = true;
+	owner->saved -= AGAIN_COST;
+	return CURL_PREREQFUNC_OK;
 }
 
 static curl_socket_t
@@ -494,6 +556,8 @@ set_request(struct transfer *transfer, const struct transfer_spec *spec)
 	bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	bad |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, may_send);
+	bad |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
 	return bad == 0;

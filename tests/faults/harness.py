@@ -140,13 +140,20 @@ def postmaster(cluster):
     return pid
 
 
-def add_tls(instance):
-    """Has the instance's nginx speak TLS, with HTTP/2, at .tls_port too."""
-    pem, key = instance.dir / "nginx/tls.pem", instance.dir / "nginx/tls.key"
+def certificate(where):
+    """A new one that nobody has signed, for localhost, and its key: paths."""
+    pem, key = where / "tls.pem", where / "tls.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                    "/CN=localhost", "-keyout", key, "-out", pem],
+                    "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", key, "-out", pem],
                    check=True, stderr=subprocess.DEVNULL)
+    return pem, key
+
+
+def add_tls(instance):
+    """Has the instance's nginx speak TLS, with HTTP/2, at .tls_port too."""
+    pem, key = certificate(instance.dir / "nginx")
     instance.tls_port = free_port()
     conf = instance.dir / "nginx/nginx.conf"
     plain = f"listen 127.0.0.1:{instance.port} backlog=4096;"
@@ -212,6 +219,11 @@ class Net:
         if not made:
             raise OSError("cannot enter a network namespace")
         return made[0]
+
+    def program(self, resolv_conf):
+        """The command that begins a program there, with that for its DNS."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", "unshare", "--mount", "sh", "-c",
+                f"mount --bind {resolv_conf} /etc/resolv.conf && exec \"$@\"", "there"]
 
     def down(self):
         """What is sent vanishes, nobody is told."""

@@ -189,9 +189,20 @@ class Injector:
         pid = postmaster(self.cluster)
         if pid is None:
             return False
+        left = children(pid)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: postmaster(self.cluster) is None)
+        if not soon(lambda: not any(map(lives, left))):
+            self.end_left(left)
         return self.restart(fault)
+
+    @staticmethod
+    def end_left(pids):
+        """Who waits for a lock of the dead does so for ever; a service manager
+        ends what is left."""
+        for pid in filter(lives, pids):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     def immediate(self, fault):
         if postmaster(self.cluster) is None:

@@ -2,17 +2,29 @@
 that are cut.  Every call has an end in the log, and an honest one for its client.
 """
 
+import contextlib
+import os
+import socket
+import ssl
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from faultproxy import FaultProxy
-from harness import descriptors, note, settle
+from harness import (calls_were, certificate, descriptors, latencies, not_disturbed, note,
+                     settle)
 from instance import wait_until
 
 DEADLINES = {"PROVIDER_CONNECT_TIMEOUT": "1s", "PROVIDER_FIRST_BYTE_TIMEOUT": "2s",
              "PROVIDER_IDLE_TIMEOUT": "1s", "PROVIDER_TOTAL_TIMEOUT": "6s"}
 WITHIN = 9  # seconds: the longest deadline and some
+
+
+def took(what, *args):
+    began = time.monotonic()
+    return what(*args), time.monotonic() - began
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +95,13 @@ CASES = [(fault, stream) for fault in FAULTS for stream in (False, True)
 
 
 @pytest.mark.parametrize("fault, stream", CASES)
-def test_f16_a_provider_that_fails(spoiled, proxy, client, fault, stream):
+def test_f16_a_provider_that_fails(spoiled, proxy, client, provider, fault, stream):
     settings, plan = FAULTS[fault]
+    mark = f"f{time.monotonic_ns()}"
     if not stream and plan in ("garbage=1", "badutf8=1", "errorevent=1", "unterminated=1",
                                "chunks=3 huge=1"):
         plan = "nonsense=1"
+    plan += f" tag={mark}"
     for name, value in settings.items():
         setattr(proxy, name, value)
     client.check = False
@@ -101,6 +115,7 @@ def test_f16_a_provider_that_fails(spoiled, proxy, client, fault, stream):
         answer = client.chat(plan)
         status = answer.status
     assert time.monotonic() - began < WITHIN
+    assert len(provider.seen(mark)) == (fault not in ("refused", "nothing")), answer
     record = wait_until(lambda: record_of(spoiled, answer.headers["X-Call-Id"]), 5)
     done = bool(texts) and texts[-1] == "[DONE]"
     if fault in GOES_ON and stream and done:
@@ -151,6 +166,141 @@ def test_f16_a_name_that_does_not_exist_is_502(make_instance):
     assert time.monotonic() - began < WITHIN
 
 
+class TlsProvider:
+    """Accepts at .port, and keeps what it was told once TLS was agreed on; with
+    no context it speaks none."""
+
+    def __init__(self, context):
+        self.context = context
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.opened, self.told = 0, b""
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                sock, _ = self.listener.accept()
+                self.opened += 1
+                sock.settimeout(5)
+                with contextlib.suppress(OSError), sock:
+                    self.listen_to(sock)
+
+    def listen_to(self, sock):
+        if self.context is None:
+            self.told += sock.recv(4096)
+            sock.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
+            return
+        with self.context.wrap_socket(sock, server_side=True) as secure:
+            while data := secure.recv(4096):
+                self.told += data
+
+
+@pytest.mark.parametrize("speaks", ["a certificate that nobody signed", "no TLS"])
+def test_f16_a_provider_without_a_trusted_certificate_is_told_nothing(
+        make_instance, tmp_path, speaks):
+    context = None
+    if speaks != "no TLS":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate(tmp_path))
+    provider = TlsProvider(context)
+    instance = make_instance(env={
+        "OPENAI_BASE_URL": f"https://localhost:{provider.port}/v1", **DEADLINES})
+    user = instance.user()
+    got, seconds = took(user.chat, "a secret question")
+    assert got.status == 502 and got.json()["error"]["code"] == "upstream_tls", got
+    assert seconds < 2
+    with user.chat_stream("a secret question") as stream:
+        assert stream.status == 502
+    assert provider.opened == 2  # neither call was tried again
+    assert b"secret" not in provider.told and b"sk-canary" not in provider.told
+    assert context is None or not provider.told
+    record = wait_until(lambda: record_of(instance, got.headers["X-Call-Id"]), 5)
+    assert record == ["failed", "upstream_tls"]
+    provider.listener.close()
+
+
+@pytest.fixture
+def behind_dns(net, make_instance, tmp_path):
+    """An instance whose provider has a name, and a DNS server that takes every
+    question and answers none: .questions is its socket."""
+    questions = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    questions.bind((net.HERE, 53))
+    questions.settimeout(0)
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"nameserver {net.HERE}\noptions timeout:3 attempts:1\n")
+    instance = make_instance(start=False, env={
+        "OPENAI_BASE_URL": "http://provider.example.net/v1",
+        "PROVIDER_ALLOW": "provider.example.net", **DEADLINES})
+    instance.within = net.program(conf)
+    instance.questions = questions
+    yield instance.start()
+    questions.close()
+
+
+def threads_of(instance):
+    return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in instance.workers())
+
+
+def test_f16_a_dns_that_swallows_holds_only_who_asks_it(behind_dns):
+    instance = behind_dns
+    user = instance.user()
+    usual = latencies(instance, user, 300)
+    before = threads_of(instance)
+    count = 20
+    with ThreadPoolExecutor(count) as pool:
+        asking = [pool.submit(took, user.chat) for _ in range(count)]
+        wait_until(lambda: threads_of(instance) > before)  # those that resolve
+        within = latencies(instance, user, 300)
+        got = [each.result() for each in asking]
+    assert instance.questions.recv(512)
+    assert {answer.status for answer, _ in got} == {504}
+    slowest = max(seconds for _, seconds in got)
+    assert slowest < 2, slowest  # of PROVIDER_CONNECT_TIMEOUT=1s
+    not_disturbed(usual, within)
+    wait_until(lambda: threads_of(instance) <= before, 20)
+    note("F-16 DNS", "a DNS server that takes every question and answers none", count, None,
+         f"504 after {slowest:.1f} s of PROVIDER_CONNECT_TIMEOUT=1s; "
+         + calls_were("meanwhile", usual, within))
+
+
+def test_f16_a_provider_that_drops_kept_connections_is_hardly_asked_again(
+        make_instance, provider):
+    """It may have been at work: once more at most, and for a tenth of calls."""
+    proxy = FaultProxy(("127.0.0.1", provider.port))
+    instance = make_instance(env={"WORKERS": 1, **DEADLINES,
+                                  "OPENAI_BASE_URL": f"http://127.0.0.1:{proxy.port}/v1"})
+    user = instance.user()
+    warm, failing = 20, 40
+    with ThreadPoolExecutor(warm) as pool:  # so many connections are kept
+        assert {got.status for got in pool.map(lambda _: user.chat("first=0.3"), range(warm))} \
+            == {200}
+    proxy.cut = 0
+    user.check = False
+    mark = f"kept{time.monotonic_ns()}"
+    asked = []
+    for number in range(failing):
+        got = user.chat(f"tag={mark}{number}.")
+        assert got.status == 502 and got.json()["error"]["code"] == "upstream_truncated", got
+        asked.append(len(provider.seen(f"{mark}{number}.")))
+    assert set(asked) <= {1, 2}, asked
+    assert sum(asked) - failing <= 1 + (warm + failing) / 10, asked
+    proxy.cut = -1
+    assert user.chat().status == 200
+    proxy.stop()
+    note("F-16 again", "a provider that resets every kept connection when it is asked", failing,
+         None, f"502; asked again {sum(asked) - failing} times: once a call at most, for a "
+         "tenth of the calls, never after the first byte")
+
+
+def test_f16_kept_connections_that_were_reset_are_not_used(proxy, client, provider):
+    for number in range(10):
+        mark = f"reset{time.monotonic_ns()}"
+        assert client.chat(f"tag={mark}").status == 200
+        assert len(provider.seen(mark)) == 1
+        proxy.cut_all()
+
+
 def test_f16_no_retry_after_the_first_byte(proxy, client, provider):
     proxy.cut, proxy.how = 700, "rst"
     mark = f"once{time.monotonic_ns()}"
@@ -194,11 +344,6 @@ def over_the_net(cluster, provider, net, make_instance):
     yield instance
     for proxy in proxies:
         proxy.stop()
-
-
-def took(what, *args):
-    began = time.monotonic()
-    return what(*args), time.monotonic() - began
 
 
 def test_f17_a_network_that_is_cut_is_noticed_in_time(over_the_net, net):

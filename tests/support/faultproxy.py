@@ -26,6 +26,7 @@ class FaultProxy:
         self.refuse = False  # who connects is closed at once
         self.opened = 0
         self.pairs = set()
+        self.pumps = set()  # threads
         self.ended = False
         if listener:
             self.listener = listener  # is bound
@@ -65,6 +66,13 @@ class FaultProxy:
         self.pump(far, near, pair, True)
 
     def pump(self, source, sink, pair, from_target):
+        self.pumps.add(threading.current_thread())
+        try:
+            self.pass_on(source, sink, pair, from_target)
+        finally:
+            self.pumps.discard(threading.current_thread())
+
+    def pass_on(self, source, sink, pair, from_target):
         passed = 0
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
@@ -106,6 +114,8 @@ class FaultProxy:
     @staticmethod
     def reset(sock):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RD)  # a thread that reads it holds it open
         sock.close()
 
     def close(self, pair):
@@ -116,12 +126,15 @@ class FaultProxy:
             sock.close()
 
     def cut_all(self):
-        """Every open connection is reset."""
+        """Every open connection is reset, once the threads let go of it."""
+        pumps = list(self.pumps)
         for pair in list(self.pairs):
             self.pairs.discard(pair)
             for sock in pair:
                 with contextlib.suppress(OSError):
                     self.reset(sock)
+        for pump in pumps:
+            pump.join(1)
 
     def stop(self):
         self.ended = True

@@ -109,6 +109,7 @@ class Instance:
         self.database = "m" + uuid.uuid4().hex[:12]
         self.provider = provider
         self.process = self.nginx = None
+        self.within = []  # a command that begins minuted
         self.http = Client(self.port)
         for name, mode in (("run", 0o750), ("spool", 0o700), ("log", 0o755),
                            ("nginx", 0o755), ("bin", 0o755)):
@@ -189,6 +190,7 @@ class Instance:
         if ROOT:
             command = ["setpriv", f"--reuid={USER}", f"--regid={USER}",
                        "--init-groups", *command]
+        command = [*self.within, *command]
         with open(self.dir / "log/minuted.log", "ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment(), stdin=subprocess.DEVNULL,
