@@ -174,7 +174,7 @@ unit: $(UNIT)
 
 check-faults: $(B)/minuted $(B)/faults/mutate $(B)/faults/newer ## the quick half of the fault tests
 	MINUTED=$(B)/minuted tests/support/twice tests/faults -m "not slow" $(PYTEST)
-	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 40
+	MINUTED=$(B)/minuted $(FAULTS)/killloop.py --injections 30
 
 test-faults: ## every fault, 1,000 kills, the table in README (SEED=)
 	deploy/install-packages run test

@@ -157,10 +157,9 @@ def test_f02_the_next_supervisor_serves_while_old_workers_drain(make_instance):
         instance.process.wait()
         began = time.monotonic()
         instance.start_minuted()  # as a service manager does
-        instance.wait_healthy()
         # nginx may still use a connection that an old worker is closing
         wait_until(lambda: user.chat().status == 200)
-        assert time.monotonic() - began < 3  # a second, and a margin
+        assert time.monotonic() - began < 1
         assert any(os.path.exists(f"/proc/{pid}") for pid in old)
         assert list(stream.events())[-1].data == "[DONE]"
     assert status_of(instance, call) == ("completed", "")
