@@ -12,11 +12,11 @@
  * Budget: a call reserves what it can cost (prompt by estimate, the answer's
  * ceiling or ADMIT_ANSWER_TOKENS) before the provider is asked, and is settled
  * by what it did cost after its record is durable, before its client hears of
- * the end.  What was spent this month is read from the tables at a subject's
- * first call, counted in memory from then on, and compared with the tables once
- * a minute, when no call of the subject is under way: so what was spent while
- * there was no budget, through other hosts, or by calls whose worker died,
- * counts too.
+ * the end.  When its worker dies, what it has cost by estimate is spent before
+ * the reservation is given back.  What was spent this month is read from the
+ * tables at a subject's first call, counted in memory from then on, and compared
+ * with the tables once a minute: so what was spent while there was no budget, or
+ * through other hosts, counts too.
  */
 #ifndef API_ADMIT_H
 #define API_ADMIT_H
@@ -48,5 +48,13 @@ void admit_headers(struct http_request *req, const struct limit_state *state);
 
 /* Gives back what calls that were never started had reserved. */
 void admit_undo(struct call *calls);
+
+/*
+ * The worker in slot is dead, and row is a call that it had, with what it cost:
+ * that is spent of the budget of its user, or of its key, if the worker still
+ * holds something of that.  ERR_BUSY, ERR_MEMORY: see limit_inherit().
+ */
+enum err admit_inherit(struct limits *limits, int slot,
+    const struct call_row *row, bool of_key) MUST_CHECK;
 
 #endif /* API_ADMIT_H */

@@ -23,7 +23,8 @@ enum worker_state {
 	WORKER_STARTING, /* forked, not serving yet */
 	WORKER_READY,    /* accepts connections */
 	WORKER_DRAINING, /* finishes what it has */
-	WORKER_DEAD,     /* its life was cut off: to be swept */
+	WORKER_GONE, /* it has ended, and what it held is to be given back */
+	WORKER_DEAD, /* its life was cut off: to be swept */
 	WORKER_SWEEPING, /* a living worker (swept_by) writes the ends */
 	WORKER_ORPHAN    /* drains still, after the death of its supervisor */
 };
@@ -57,6 +58,7 @@ struct scoreboard_row {
 	atomic_int database_up;
 	atomic_ullong counts[COUNT_ALL];
 	atomic_ullong heartbeat_us; /* when its threads last got on */
+	size_t spent;               /* the supervisor's: see give_back() */
 };
 
 struct scoreboard {
@@ -88,8 +90,12 @@ unsigned long long scoreboard_count(const struct scoreboard *board,
 int scoreboard_ready(const struct scoreboard *board);
 int scoreboard_database_up(const struct scoreboard *board);
 
-/* The worker of slot has ended: its sums are kept, its gauges are gone. */
+/* The worker of slot has ended: its sums are kept, its gauges are gone.  The
+ * slot is free, or to be swept, once what its calls cost is spent and what it
+ * held of the limits is given back: at once, or in scoreboard_tend(), which the supervisor calls now and then.
+ * Neither waits for a lock that a worker has. */
 void scoreboard_retire(struct scoreboard *board, int slot);
+void scoreboard_tend(struct scoreboard *board);
 
 /* A free slot, now WORKER_STARTING; -1 when all are taken. */
 int scoreboard_claim(struct scoreboard *board);

@@ -6,6 +6,10 @@
  * ("rate:playground:<user id>"); its place is reused when its window is over.
  * Two kinds: windows, which are taken from and start anew, and holds, which
  * are given back by their holder or, when it died, by the supervisor.
+ *
+ * Nobody waits for long for a process that was stopped while it had the lock of
+ * some counters: whoever takes or asks gets ERR_BUSY after a tenth of a second,
+ * and what is added or given back is done later (limits_catch_up()).
  */
 #ifndef LIMIT_LIMIT_H
 #define LIMIT_LIMIT_H
@@ -30,9 +34,14 @@ struct limit_state { /* for the RateLimit headers */
 struct limits *limits_map(size_t counters);
 void limits_unmap(struct limits *limits); /* NULL is legal */
 
+/* Does what this process could not do when it was asked to; now and then.
+ * Never waits. */
+void limits_catch_up(struct limits *limits);
+
 /*
  * Takes cost from a fixed window of max per window_ms: OK, or ERR_LIMIT and
- * nothing is taken.  state may be NULL.  ERR_BUSY when the table is full.
+ * nothing is taken.  state may be NULL.  ERR_BUSY when the table is full or the
+ * counter cannot be had.
  */
 enum err limit_take(struct limits *limits, const char *name, int64_t cost,
     int64_t max, int64_t window_ms, struct limit_state *state) MUST_CHECK;
@@ -73,14 +82,40 @@ enum err limit_hold(struct limits *limits,
 /* Gives back; more than is held gives back all. */
 void limit_release(struct limits *limits, const char *name, int owner,
     int64_t amount);
+
 /*
- * Owner holds amount from now on, if it held less; not while others hold
- * anything of that name (ERR_LIMIT), whose share of amount nobody knows.
- * ERR_BUSY when the table is full.
+ * A reservation turns out to be something that is used for good: owner gives
+ * back what it had reserved, and what it had used, and to (who may be owner)
+ * has used amount, whatever the ceiling.  There is no moment at which less is
+ * held.  ERR_BUSY when the table is full: then amount does not count.
+ */
+struct limit_move {
+	const char *name;
+	int owner;
+	int64_t reserved, used; /* given back */
+	int to;
+	int64_t amount;
+	int64_t lasts_ms; /* of what to holds; 0: until it is given back */
+};
+enum err limit_move(struct limits *limits,
+    const struct limit_move *move) MUST_CHECK;
+/*
+ * All owners together have used amount at least from now on, beside what they
+ * have reserved: owner has used what is missing.  ERR_BUSY when the table is
+ * full or the counter cannot be had.
  */
 enum err limit_raise(struct limits *limits, const char *name, int owner,
-    int64_t amount) MUST_CHECK;
-/* The worker in slot owner is dead: everything that it held is given back. */
-void limit_release_owner(struct limits *limits, int owner);
+    int64_t amount, int64_t lasts_ms) MUST_CHECK;
+
+/*
+ * The worker in slot owner is dead.  Neither waits for a lock that somebody
+ * else has: ERR_BUSY, and it is to be asked for again.
+ */
+/* If owner holds anything of the name, to has used amount, as in limit_move(),
+ * and owner holds what it held.  ERR_MEMORY when the table is full. */
+enum err limit_inherit(struct limits *limits,
+    const struct limit_move *move) MUST_CHECK;
+/* Everything that it held is given back. */
+enum err limit_release_owner(struct limits *limits, int owner) MUST_CHECK;
 
 #endif /* LIMIT_LIMIT_H */

@@ -106,13 +106,16 @@ struct call {
 	                              bytes of it are kept, then metadata
 	                              gets "response_truncated":true */
 	struct call_usage usage;
+	int64_t prompt_estimate;                      /* tokens; -1 unknown */
 	int64_t cost_pico;                            /* -1 unknown */
 	int64_t started_us, ended_us, first_token_us; /* monotonic; 0 none */
 	int64_t started_wall_us;
 	enum durable durable; /* how the record was kept */
 
-	/* Called by the relay once the record is durable, before sink->end();
-	 * NULL: nobody has to know what the call used. */
+	/* Called by the relay once it is known what the call used, before its
+	 * record is on its way, and once that is durable, before sink->end();
+	 * NULL: nobody has to know. */
+	void (*ended)(struct call *call);
 	void (*settle)(struct call *call);
 	void *settle_data;
 

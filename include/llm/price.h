@@ -9,6 +9,8 @@
 
 #include "llm/call.h"
 
+#define CHARACTERS_A_TOKEN 4 /* by estimate */
+
 /*
  * Cost of usage in pico-dollars: (prompt - cached) * input + cached *
  * cache_read (input when unknown) + completion * output.  -1 when a price that
@@ -17,7 +19,7 @@
 int64_t price_cost(const struct catalog_price *price,
     const struct call_usage *usage);
 
-/* Tokens of text by estimate: characters / 4, at least 1 for any text,
+/* Tokens of text by estimate: characters / CHARACTERS_A_TOKEN, at least 1 for any text,
  * 0 for none. */
 int64_t price_estimate_tokens(const char *text, size_t len);
 

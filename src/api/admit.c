@@ -35,6 +35,8 @@ struct share {
 	struct limit_state window; /* that the tokens were taken from */
 	int64_t taken;             /* tokens */
 	int64_t reserved;          /* pico-dollars */
+	int64_t used;              /* pico-dollars, once it has ended */
+	bool ended;
 };
 
 /* What a call may come to. */
@@ -68,17 +70,17 @@ name_of(char out[NAME_SIZE], const char *what, const struct rule *rule,
 	buf_fini(&buf);
 }
 
-/* The first of this month, UTC: as ":202601" and as text for SQL. */
+/* The first of its month, UTC: as ":2026-01" and as text for SQL. */
 static void
-month_of(char suffix[16], char start[CLOCK_TEXT_SIZE])
+month_of(int64_t wall_us, char suffix[16], char start[CLOCK_TEXT_SIZE])
 {
-	char now[CLOCK_TEXT_SIZE];
+	char text[CLOCK_TEXT_SIZE];
 
-	clock_text(clock_wall_us(), now);
+	clock_text(wall_us, text);
 	suffix[0] = ':';
-	memcpy(suffix + 1, now, 7);
+	memcpy(suffix + 1, text, 7);
 	suffix[8] = '\0';
-	memcpy(start, now, 8);
+	memcpy(start, text, 8);
 	memcpy(start + 8, "01T00:00:00Z", 13);
 }
 
@@ -218,7 +220,7 @@ name_budget(const struct rule *rule, struct budget *out)
 {
 	char suffix[16];
 
-	month_of(suffix, out->start);
+	month_of(clock_wall_us(), suffix, out->start);
 	name_of(out->budget, "budget", rule, suffix);
 	name_of(out->known, "known", rule, suffix);
 	name_of(out->fresh, "fresh", rule, suffix);
@@ -232,8 +234,11 @@ is_known(struct limits *limits, const struct budget *budget)
 	       ERR_LIMIT;
 }
 
-/* Calls under way may be in the sum already or not: then what is counted in
- * memory stays, which lacks none that was admitted. */
+/*
+ * What the tables have that memory lacks is added, beside what is reserved.  A
+ * call that has ended counts in memory before the tables can have it, so that
+ * it is never added twice.
+ */
 static enum err
 compare(struct http_request *req, const struct rule *rule,
     const struct budget *budget)
@@ -244,11 +249,10 @@ compare(struct http_request *req, const struct rule *rule,
 
 	err = read_spent(req, rule, budget->start, &spent);
 	if (err == OK)
-		err = limit_raise(limits, budget->budget, OWNER_SPENT, spent);
+		err = limit_raise(limits, budget->budget, OWNER_SPENT, spent,
+		    MONTH_MS);
 	if (err == OK)
 		err = limit_add(limits, budget->known, 1, MONTH_MS);
-	if (err != OK)
-		limit_forget(limits, budget->fresh); /* the next call tries */
 	return err;
 }
 
@@ -265,7 +269,7 @@ know_spent(struct http_request *req, const struct rule *rule,
 		if (is_known(limits, budget)) {
 			if (limit_take(limits, budget->fresh, 1, 1, COMPARE_MS,
 				NULL) == OK)
-				(void)!compare(req, rule, budget);
+				(void)!compare(req, rule, budget); /* later */
 			return OK;
 		}
 		if (limit_take(limits, budget->reading, 1, 1, READING_MS,
@@ -351,30 +355,87 @@ settle_tokens(struct limits *limits, struct share *share, int64_t used)
 	share->tokens[0] = '\0';
 }
 
+static void
+move(const struct admission *admission, const struct limit_move *spent)
+{
+	if (limit_move(admission->app->limits, spent) != OK)
+		log_warn("the cost of a call could not be counted");
+}
+
+/* What it cost takes the place of what was reserved. */
+static void
+end_share(const struct admission *admission, struct share *share,
+    int64_t cost_pico)
+{
+	struct limit_move used = { .name = share->budget,
+		.owner = admission->app->slot,
+		.reserved = share->reserved,
+		.to = admission->app->slot,
+		.amount = cost_pico > 0 ? cost_pico : 0 };
+
+	if (share->ended || share->budget[0] == '\0')
+		return;
+	move(admission, &used);
+	share->ended = true;
+	share->reserved = 0;
+	share->used = used.amount;
+}
+
+/* In the relay thread, before the tables can have it: see compare(). */
+static void
+ended(struct call *call)
+{
+	struct admission *admission = call->settle_data;
+
+	for (size_t i = 0; i < admission->count; i++)
+		end_share(admission, &admission->shares[i], call->cost_pico);
+}
+
 /* In the relay thread, once the record is durable: what was used counts. */
 static void
 settle(struct call *call)
 {
 	struct admission *admission = call->settle_data;
-	struct limits *limits = admission->app->limits;
 	int64_t used =
 	    (call->usage.prompt > 0 ? call->usage.prompt : 0) +
 	    (call->usage.completion > 0 ? call->usage.completion : 0);
 
+	ended(call);
 	for (size_t i = 0; i < admission->count; i++) {
 		struct share *share = &admission->shares[i];
-		struct limit_hold spent = { .name = share->budget,
-			.owner = OWNER_SPENT,
-			.amount = call->cost_pico,
-			.max = INT64_MAX };
+		const struct limit_move spent = { .name = share->budget,
+			.owner = admission->app->slot,
+			.used = share->used,
+			.to = OWNER_SPENT,
+			.amount = share->used,
+			.lasts_ms = MONTH_MS };
 
-		settle_tokens(limits, share, used);
-		/* first spent, then given back: never less than it is */
-		if (share->budget[0] != '\0' && call->cost_pico > 0 &&
-		    limit_hold(limits, &spent) != OK)
-			log_warn("the cost of a call could not be counted");
+		settle_tokens(admission->app->limits, share, used);
+		if (share->budget[0] != '\0')
+			move(admission, &spent);
+		share->budget[0] = '\0';
 		give_back(admission, share);
 	}
+}
+
+enum err
+admit_inherit(struct limits *limits, int slot, const struct call_row *row,
+    bool of_key)
+{
+	struct rule rule = { .user_id = row->user_id };
+	char suffix[16], start[CLOCK_TEXT_SIZE], name[NAME_SIZE];
+
+	if (row->cost_pico <= 0 ||
+	    (of_key && (row->key_id == NULL ||
+			   uuid_parse(row->key_id, &rule.key_id) != OK)))
+		return OK;
+	month_of(row->started_us, suffix, start);
+	name_of(name, "budget", &rule, suffix);
+	return limit_inherit(limits, &(struct limit_move){ .name = name,
+					 .owner = slot,
+					 .to = OWNER_SPENT,
+					 .amount = row->cost_pico,
+					 .lasts_ms = MONTH_MS });
 }
 
 static enum err
@@ -502,6 +563,7 @@ admit_call(struct http_request *req, struct call *call,
 	}
 	admission->app = req->app;
 	call->settle_data = admission;
+	call->ended = ended;
 	call->settle = settle;
 	for (size_t i = 0; err == OK && i < count; i++) {
 		admission->count++;
@@ -523,6 +585,7 @@ admit_undo(struct call *calls)
 			settle_tokens(admission->app->limits, share, 0);
 			give_back(admission, share);
 		}
+		call->ended = NULL;
 		call->settle = NULL;
 	}
 }

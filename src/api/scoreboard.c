@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 
+#include "api/admit.h"
 #include "base/clock.h"
+#include "llm/usage.h"
 
 /* Enough counters for every user and key seen within a window; an idle table
  * costs no memory. */
@@ -120,6 +122,59 @@ scoreboard_database_up(const struct scoreboard *board)
 	return up;
 }
 
+struct spending {
+	struct scoreboard *board;
+	int slot;
+	size_t looked_at;
+	bool busy;
+};
+
+/* Of the user's budget and of the key's; what was counted before is not
+ * counted again. */
+static void
+spend_call(void *arg, const struct call_row *row)
+{
+	struct spending *spending = arg;
+	struct scoreboard *board = spending->board;
+	struct scoreboard_row *worker = &board->rows[spending->slot];
+	struct call_row ended = *row;
+
+	usage_estimate_end(&ended);
+	for (int of_key = 0; of_key < 2 && !spending->busy; of_key++) {
+		if (spending->looked_at++ < worker->spent)
+			continue;
+		if (admit_inherit(board->limits, spending->slot, &ended,
+			of_key != 0) == ERR_BUSY)
+			spending->busy = true;
+		else
+			worker->spent++;
+	}
+}
+
+/* Nobody has the slot before that. */
+static void
+give_back(struct scoreboard *board, int slot)
+{
+	struct spending spending = { .board = board, .slot = slot };
+
+	inflight_each(board->inflight[slot], spend_call, &spending);
+	if (spending.busy || limit_release_owner(board->limits, slot) != OK)
+		return; /* a lock is somebody's who may never let go */
+	board->rows[slot].spent = 0;
+	atomic_store(&board->rows[slot].state,
+	    inflight_is_left(board->inflight[slot]) ? WORKER_DEAD
+						    : WORKER_NONE);
+}
+
+void
+scoreboard_tend(struct scoreboard *board)
+{
+	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
+		if (atomic_load(&board->rows[slot].state) == WORKER_GONE)
+			give_back(board, slot);
+	}
+}
+
 void
 scoreboard_retire(struct scoreboard *board, int slot)
 {
@@ -131,14 +186,12 @@ scoreboard_retire(struct scoreboard *board, int slot)
 		if (i < COUNT_SUMS)
 			atomic_fetch_add(&board->past[i], last);
 	}
-	limit_release_owner(board->limits, slot);
 	spool_board_clear(&board->spool, slot);
 	atomic_store(&row->pid, 0);
 	atomic_store(&row->connections, 0);
 	atomic_store(&row->database_up, 0);
-	atomic_store(&row->state, inflight_is_left(board->inflight[slot])
-				      ? WORKER_DEAD
-				      : WORKER_NONE);
+	atomic_store(&row->state, WORKER_GONE);
+	give_back(board, slot);
 }
 
 static bool

@@ -164,6 +164,7 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 	char *end = slot->data + slot->text + used;
 	size_t backed;
 
+	slot->row.answer_bytes += (int64_t)len;
 	if (len > text_room(slot) - used)
 		len = text_room(slot) - used;
 	if (len == 0)
@@ -176,6 +177,18 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 	memcpy(end, text, len);
 	end[len] = '\0';
 	atomic_store(&slot->text_len, (unsigned)(used + len));
+}
+
+void
+inflight_used(struct inflight_slot *slot, const struct call_row *row)
+{
+	slot->row.prompt_tokens = row->prompt_tokens;
+	slot->row.cached_tokens = row->cached_tokens;
+	slot->row.reasoning_tokens = row->reasoning_tokens;
+	slot->row.estimated = row->estimated;
+	slot->row.cost_pico = row->cost_pico;
+	atomic_thread_fence(memory_order_release);
+	slot->row.completion_tokens = row->completion_tokens;
 }
 
 /* Gives the memory after the slot's first page back to the system. */

@@ -6,25 +6,36 @@
  * lock is robust: when its holder died, the next one takes it over, and what
  * was half-written is at worst one count that is wrong, or a place that is
  * free, because a place's kind is set last.
+ *
+ * When its holder was stopped, the others do without: who would take something
+ * is told that it is busy, and what cannot be refused (something is given back,
+ * or was used) is owed by this process until the lock can be had.
  */
 #include "limit/limit.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/rand.h"
 
-#define SHARDS 64
-#define PROBE  128 /* places that are looked at for a name */
+#define SHARDS   64
+#define PROBE    128       /* places that are looked at for a name */
+#define WAIT_NS  100000000 /* for a lock */
+#define AGAIN_NS 1000000   /* for one that was not to be had just now */
+#define AGAIN_US 1000000   /* how long that is */
 
 enum kind {
 	KIND_FREE = 0,
 	KIND_WINDOW, /* until ends_us */
-	KIND_HOLD    /* while used is not 0 */
+	KIND_HOLD    /* while used is not 0, and until ends_us if that is set */
 };
 
 struct place {
@@ -32,7 +43,8 @@ struct place {
 	int owner; /* of a hold */
 	uint64_t hash;
 	int64_t used;
-	int64_t ends_us; /* of a window, monotonic */
+	int64_t sure;    /* of used, by a hold: not only reserved */
+	int64_t ends_us; /* monotonic */
 	uint8_t name_len;
 	char name[LIMIT_NAME_MAX];
 };
@@ -42,7 +54,7 @@ struct shard {
 	bool holds; /* there was one: others need not be looked through */
 };
 
-struct limits {
+struct shared {
 	size_t bytes;  /* of the mapping */
 	size_t places; /* of a shard */
 	uint64_t key[2];
@@ -57,6 +69,26 @@ struct wanted {
 	uint64_t hash;
 	enum kind kind;
 	int owner;
+};
+
+/* What cannot be refused. */
+struct change {
+	struct change *next; /* of what is owed */
+	enum err (*apply)(struct limits *limits, const struct change *change);
+	struct wanted wanted;
+	char name[LIMIT_NAME_MAX + 1]; /* of what is owed */
+	int64_t amount;
+	int64_t window_us; /* or which window it was; or how long it lasts */
+	int64_t reserved, used;
+	int to;
+};
+
+struct limits { /* of this process */
+	struct shared *at;
+	pthread_mutex_t lock; /* guards owed */
+	struct change *owed, **owed_end;
+	atomic_size_t owes;
+	atomic_llong again_us[SHARDS]; /* until then AGAIN_NS are enough */
 };
 
 /* --- hashing ---------------------------------------------------------- */
@@ -118,7 +150,7 @@ sip_hash(const uint64_t key[2], const char *data, size_t len)
 /* --- the table -------------------------------------------------------- */
 
 static enum err
-init_locks(struct limits *limits)
+init_locks(struct shared *at)
 {
 	pthread_mutexattr_t attr;
 	enum err err = OK;
@@ -129,30 +161,44 @@ init_locks(struct limits *limits)
 	    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
 		err = ERR_SYSTEM;
 	for (size_t i = 0; err == OK && i < SHARDS; i++)
-		if (pthread_mutex_init(&limits->shards[i].lock, &attr) != 0)
+		if (pthread_mutex_init(&at->shards[i].lock, &attr) != 0)
 			err = ERR_SYSTEM;
 	(void)pthread_mutexattr_destroy(&attr); /* cannot fail on Linux */
 	return err;
 }
 
-struct limits *
-limits_map(size_t counters)
+static struct shared *
+map_shared(size_t counters)
 {
 	size_t places = counters / SHARDS + 1;
 	size_t bytes =
-	    sizeof(struct limits) + SHARDS * places * sizeof(struct place);
-	struct limits *limits;
+	    sizeof(struct shared) + SHARDS * places * sizeof(struct place);
+	struct shared *at;
 
 	if (counters > SIZE_MAX / 2 / sizeof(struct place))
 		return NULL;
-	limits = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (limits == MAP_FAILED)
+	if (at == MAP_FAILED)
 		return NULL;
-	limits->bytes = bytes;
-	limits->places = places;
-	if (rand_bytes(limits->key, sizeof(limits->key)) == OK &&
-	    init_locks(limits) == OK)
+	at->bytes = bytes;
+	at->places = places;
+	return at;
+}
+
+struct limits *
+limits_map(size_t counters)
+{
+	struct limits *limits = calloc(1, sizeof(*limits));
+
+	if (limits == NULL)
+		return NULL;
+	pthread_mutex_init(&limits->lock, NULL);
+	limits->owed_end = &limits->owed;
+	limits->at = map_shared(counters);
+	if (limits->at != NULL &&
+	    rand_bytes(limits->at->key, sizeof(limits->at->key)) == OK &&
+	    init_locks(limits->at) == OK)
 		return limits;
 	limits_unmap(limits);
 	return NULL;
@@ -161,23 +207,18 @@ limits_map(size_t counters)
 void
 limits_unmap(struct limits *limits)
 {
-	if (limits != NULL)
-		(void)munmap(limits, limits->bytes); /* it was mapped */
-}
+	struct change *next;
 
-static void
-lock(struct limits *limits, size_t shard)
-{
-	pthread_mutex_t *mutex = &limits->shards[shard].lock;
-
-	if (pthread_mutex_lock(mutex) == EOWNERDEAD)
-		(void)pthread_mutex_consistent(mutex); /* it is robust */
-}
-
-static void
-unlock(struct limits *limits, size_t shard)
-{
-	(void)pthread_mutex_unlock(&limits->shards[shard].lock); /* ours */
+	if (limits == NULL)
+		return;
+	for (struct change *owed = limits->owed; owed != NULL; owed = next) {
+		next = owed->next;
+		free(owed);
+	}
+	if (limits->at != NULL)
+		(void)munmap(limits->at, limits->at->bytes); /* was mapped */
+	pthread_mutex_destroy(&limits->lock);
+	free(limits);
 }
 
 static size_t
@@ -186,16 +227,165 @@ shard_of(const struct wanted *wanted)
 	return wanted->hash % SHARDS;
 }
 
+/* --- locks ------------------------------------------------------------ */
+
+static int
+wait_for(pthread_mutex_t *mutex, long wait_ns)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+	until.tv_nsec += wait_ns;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+}
+
+static bool
+is_locked(pthread_mutex_t *mutex, int result)
+{
+	if (result == EOWNERDEAD)
+		(void)pthread_mutex_consistent(mutex); /* it is robust */
+	return result == 0 || result == EOWNERDEAD;
+}
+
+static bool
+try_lock(struct limits *limits, size_t shard)
+{
+	pthread_mutex_t *mutex = &limits->at->shards[shard].lock;
+
+	return is_locked(mutex, pthread_mutex_trylock(mutex));
+}
+
+static void
+unlock(struct limits *limits, size_t shard)
+{
+	(void)pthread_mutex_unlock(&limits->at->shards[shard].lock); /* ours */
+}
+
+/* With the lock of shard held: what is owed there, in order. */
+static void
+pay(struct limits *limits, size_t shard)
+{
+	struct change **at = &limits->owed;
+	struct change *change;
+
+	if (atomic_load(&limits->owes) == 0)
+		return;
+	pthread_mutex_lock(&limits->lock);
+	while ((change = *at) != NULL) {
+		if (shard_of(&change->wanted) != shard) {
+			at = &change->next;
+			continue;
+		}
+		*at = change->next;
+		(void)!change->apply(limits, change); /* no place: as ever */
+		free(change);
+		atomic_fetch_sub(&limits->owes, 1);
+	}
+	limits->owed_end = at;
+	pthread_mutex_unlock(&limits->lock);
+}
+
+/* False when the lock cannot be had in time: nothing is known, nothing can be
+ * taken.  Only the first waits for long. */
+static bool
+lock(struct limits *limits, size_t shard)
+{
+	pthread_mutex_t *mutex = &limits->at->shards[shard].lock;
+	atomic_llong *again_us = &limits->again_us[shard];
+	int64_t now_us;
+
+	if (!try_lock(limits, shard)) {
+		now_us = clock_mono_us();
+		if (!is_locked(mutex,
+			wait_for(mutex, now_us < atomic_load(again_us)
+					    ? AGAIN_NS
+					    : WAIT_NS))) {
+			atomic_store(again_us, clock_mono_us() + AGAIN_US);
+			return false;
+		}
+	}
+	if (atomic_load(again_us) != 0)
+		atomic_store(again_us, 0);
+	pay(limits, shard);
+	return true;
+}
+
+static enum err
+owe(struct limits *limits, const struct change *change)
+{
+	struct change *owed = malloc(sizeof(*owed));
+
+	if (owed == NULL) {
+		log_warn("no memory for what a limit is owed");
+		return ERR_MEMORY;
+	}
+	*owed = *change;
+	owed->next = NULL;
+	memcpy(owed->name, change->wanted.name, change->wanted.len);
+	owed->wanted.name = owed->name;
+	pthread_mutex_lock(&limits->lock);
+	*limits->owed_end = owed;
+	limits->owed_end = &owed->next;
+	atomic_fetch_add(&limits->owes, 1);
+	pthread_mutex_unlock(&limits->lock);
+	return OK;
+}
+
+/* Now, or as soon as it can be. */
+static enum err
+do_change(struct limits *limits, const struct change *change)
+{
+	size_t shard = shard_of(&change->wanted);
+	enum err err;
+
+	if (!lock(limits, shard))
+		return owe(limits, change);
+	err = change->apply(limits, change);
+	unlock(limits, shard);
+	return err;
+}
+
+static size_t
+first_owed(struct limits *limits)
+{
+	size_t shard = SHARDS;
+
+	pthread_mutex_lock(&limits->lock);
+	if (limits->owed != NULL)
+		shard = shard_of(&limits->owed->wanted);
+	pthread_mutex_unlock(&limits->lock);
+	return shard;
+}
+
+void
+limits_catch_up(struct limits *limits)
+{
+	size_t shard;
+
+	while (atomic_load(&limits->owes) > 0) {
+		shard = first_owed(limits);
+		if (shard == SHARDS || !try_lock(limits, shard))
+			return;
+		pay(limits, shard);
+		unlock(limits, shard);
+	}
+}
+
+/* --- places ----------------------------------------------------------- */
+
 /* The i-th place to look at; NULL when all were. */
 static struct place *
 probe(struct limits *limits, const struct wanted *wanted, size_t i)
 {
-	size_t start = (wanted->hash / SHARDS) % limits->places;
+	struct shared *at = limits->at;
+	size_t start = (wanted->hash / SHARDS) % at->places;
 
-	if (i >= PROBE || i >= limits->places)
+	if (i >= PROBE || i >= at->places)
 		return NULL;
-	return &limits->table[shard_of(wanted) * limits->places +
-			      (start + i) % limits->places];
+	return &at->table[shard_of(wanted) * at->places +
+			  (start + i) % at->places];
 }
 
 static bool
@@ -205,7 +395,8 @@ is_over(const struct place *place, int64_t now_us)
 	case KIND_WINDOW:
 		return place->ends_us <= now_us;
 	case KIND_HOLD:
-		return place->used <= 0;
+		return place->used <= 0 ||
+		       (place->ends_us != 0 && place->ends_us <= now_us);
 	case KIND_FREE:
 	default:
 		return true;
@@ -253,6 +444,7 @@ make(struct limits *limits, const struct wanted *wanted, int64_t now_us)
 	place->owner = wanted->owner;
 	place->hash = wanted->hash;
 	place->used = 0;
+	place->sure = 0;
 	place->ends_us = 0;
 	place->name_len = (uint8_t)wanted->len;
 	memcpy(place->name, wanted->name, wanted->len);
@@ -268,7 +460,7 @@ want(const struct limits *limits, const char *name, enum kind kind,
 	if (len > LIMIT_NAME_MAX)
 		return ERR_BUG;
 	*out = (struct wanted){ .name = name, .len = len, .kind = kind };
-	out->hash = sip_hash(limits->key, name, len);
+	out->hash = sip_hash(limits->at->key, name, len);
 	return OK;
 }
 
@@ -320,11 +512,12 @@ limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
 	err = want(limits, name, KIND_WINDOW, &wanted);
 	if (err != OK)
 		return err;
-	lock(limits, shard_of(&wanted));
+	fill_state(state, max, 0, window_ms * 1000);
+	if (!lock(limits, shard_of(&wanted)))
+		return ERR_BUSY;
 	place = window(limits, &wanted, now_us, window_ms);
 	if (place == NULL) {
 		err = ERR_BUSY;
-		fill_state(state, max, 0, window_ms * 1000);
 	} else {
 		if (cost > max - place->used)
 			err = ERR_LIMIT;
@@ -353,7 +546,8 @@ limit_look(struct limits *limits, const char *name, int64_t max,
 	err = want(limits, name, KIND_WINDOW, &wanted);
 	if (err != OK)
 		return err;
-	lock(limits, shard_of(&wanted));
+	if (!lock(limits, shard_of(&wanted)))
+		return ERR_BUSY;
 	place = find(limits, &wanted);
 	if (place != NULL && !is_over(place, now_us)) {
 		used = place->used;
@@ -364,88 +558,142 @@ limit_look(struct limits *limits, const char *name, int64_t max,
 	return used < max ? OK : ERR_LIMIT;
 }
 
+static enum err
+apply_add(struct limits *limits, const struct change *change)
+{
+	struct place *place = window(limits, &change->wanted, clock_mono_us(),
+	    change->window_us / 1000);
+
+	if (place == NULL)
+		return ERR_BUSY;
+	if (place->used > INT64_MAX - change->amount)
+		place->used = INT64_MAX;
+	else
+		place->used += change->amount;
+	return OK;
+}
+
 enum err
 limit_add(struct limits *limits, const char *name, int64_t cost,
     int64_t window_ms)
 {
-	struct wanted wanted;
-	struct place *place;
+	struct change change = { .apply = apply_add,
+		.amount = cost,
+		.window_us = window_ms * 1000 };
 	enum err err;
 
-	err = want(limits, name, KIND_WINDOW, &wanted);
-	if (err != OK)
-		return err;
-	lock(limits, shard_of(&wanted));
-	place = window(limits, &wanted, clock_mono_us(), window_ms);
-	if (place == NULL)
-		err = ERR_BUSY;
-	else if (place->used > INT64_MAX - cost)
-		place->used = INT64_MAX;
-	else
-		place->used += cost;
-	unlock(limits, shard_of(&wanted));
-	return err;
+	err = want(limits, name, KIND_WINDOW, &change.wanted);
+	return err == OK ? do_change(limits, &change) : err;
+}
+
+static enum err
+apply_give(struct limits *limits, const struct change *change)
+{
+	struct place *place = find(limits, &change->wanted);
+
+	if (place != NULL && place->ends_us == change->window_us)
+		place->used = change->amount < place->used
+				  ? place->used - change->amount
+				  : 0;
+	return OK;
 }
 
 void
 limit_give(struct limits *limits, const char *name, int64_t cost,
     const struct limit_state *taken)
 {
-	struct wanted wanted;
-	struct place *place;
+	struct change change = {
+		.apply = apply_give, .amount = cost, .window_us = taken->ends_us
+	};
 
-	if (want(limits, name, KIND_WINDOW, &wanted) != OK)
-		return;
-	lock(limits, shard_of(&wanted));
-	place = find(limits, &wanted);
-	if (place != NULL && place->ends_us == taken->ends_us)
-		place->used = cost < place->used ? place->used - cost : 0;
-	unlock(limits, shard_of(&wanted));
+	if (want(limits, name, KIND_WINDOW, &change.wanted) == OK)
+		(void)!do_change(limits, &change); /* what it was is logged */
+}
+
+static enum err
+apply_forget(struct limits *limits, const struct change *change)
+{
+	struct place *place = find(limits, &change->wanted);
+
+	if (place != NULL)
+		place->kind = KIND_FREE;
+	return OK;
 }
 
 void
 limit_forget(struct limits *limits, const char *name)
 {
-	struct wanted wanted;
-	struct place *place;
+	struct change change = { .apply = apply_forget };
 
-	if (want(limits, name, KIND_WINDOW, &wanted) != OK)
-		return;
-	lock(limits, shard_of(&wanted));
-	place = find(limits, &wanted);
-	if (place != NULL)
-		place->kind = KIND_FREE;
-	unlock(limits, shard_of(&wanted));
+	if (want(limits, name, KIND_WINDOW, &change.wanted) == OK)
+		(void)!do_change(limits, &change); /* what it was is logged */
 }
 
 /* --- holds ------------------------------------------------------------ */
 
-/* What all owners hold, with the lock held. */
-static int64_t
-held(struct limits *limits, const struct wanted *wanted)
-{
-	struct place *place;
-	int64_t sum = 0;
+struct sums {
+	int64_t used;
+	int64_t sure; /* of it */
+};
 
-	for (size_t i = 0; (place = probe(limits, wanted, i)) != NULL; i++)
-		if (has_name(place, wanted))
-			sum += place->used;
-	return sum;
+static void
+add_up(int64_t *sum, int64_t amount)
+{
+	if (__builtin_add_overflow(*sum, amount, sum))
+		*sum = INT64_MAX;
 }
 
+/* What all owners hold, with the lock held. */
+static struct sums
+held(struct limits *limits, const struct wanted *wanted)
+{
+	int64_t now_us = clock_mono_us();
+	struct sums sums = { 0, 0 };
+	struct place *place;
+
+	for (size_t i = 0; (place = probe(limits, wanted, i)) != NULL; i++) {
+		if (!has_name(place, wanted) || is_over(place, now_us))
+			continue;
+		add_up(&sums.used, place->used);
+		add_up(&sums.sure, place->sure);
+	}
+	return sums;
+}
+
+/* amount more, of which sure is; for lasts_us from now on, unless that is 0. */
 static enum err
-hold_more(struct limits *limits, const struct wanted *wanted, int64_t amount)
+hold_more(struct limits *limits, const struct wanted *wanted, int64_t amount,
+    int64_t sure, int64_t lasts_us)
+{
+	int64_t now_us = clock_mono_us();
+	struct place *place = find(limits, wanted);
+
+	if (place == NULL)
+		place = make(limits, wanted, now_us);
+	else if (is_over(place, now_us))
+		place->used = place->sure = 0;
+	if (place == NULL)
+		return ERR_BUSY;
+	limits->at->shards[shard_of(wanted)].holds = true;
+	add_up(&place->used, amount);
+	add_up(&place->sure, sure);
+	place->ends_us = lasts_us == 0 ? 0 : now_us + lasts_us;
+	place->kind = KIND_HOLD;
+	return OK;
+}
+
+static void
+hold_less(struct limits *limits, const struct wanted *wanted, int64_t amount,
+    int64_t sure)
 {
 	struct place *place = find(limits, wanted);
 
 	if (place == NULL)
-		place = make(limits, wanted, clock_mono_us());
-	if (place == NULL)
-		return ERR_BUSY;
-	limits->shards[shard_of(wanted)].holds = true;
-	place->used += amount;
-	place->kind = KIND_HOLD;
-	return OK;
+		return;
+	place->used = amount < place->used ? place->used - amount : 0;
+	place->sure = sure < place->sure ? place->sure - sure : 0;
+	if (place->used == 0)
+		place->kind = KIND_FREE;
 }
 
 enum err
@@ -461,73 +709,129 @@ limit_hold(struct limits *limits, const struct limit_hold *hold)
 	if (err != OK)
 		return err;
 	wanted.owner = hold->owner;
-	lock(limits, shard_of(&wanted));
-	in_use = held(limits, &wanted);
+	if (!lock(limits, shard_of(&wanted)))
+		return ERR_BUSY;
+	in_use = held(limits, &wanted).used;
 	if (hold->taken > hold->max || in_use > hold->max - hold->taken ||
 	    hold->amount > hold->max - hold->taken - in_use)
 		err = ERR_LIMIT;
 	else
-		err = hold_more(limits, &wanted, hold->amount);
+		err = hold_more(limits, &wanted, hold->amount, 0, 0);
 	unlock(limits, shard_of(&wanted));
 	return err;
+}
+
+static enum err
+apply_move(struct limits *limits, const struct change *change)
+{
+	struct wanted to = change->wanted;
+	enum err err = OK;
+
+	to.owner = change->to;
+	if (change->amount > 0)
+		err = hold_more(limits, &to, change->amount, change->amount,
+		    change->window_us);
+	hold_less(limits, &change->wanted, change->reserved + change->used,
+	    change->used);
+	return err;
+}
+
+enum err
+limit_move(struct limits *limits, const struct limit_move *move)
+{
+	struct change change = { .apply = apply_move,
+		.amount = move->amount,
+		.window_us = move->lasts_ms * 1000,
+		.reserved = move->reserved,
+		.used = move->used,
+		.to = move->to };
+	enum err err;
+
+	err = want(limits, move->name, KIND_HOLD, &change.wanted);
+	change.wanted.owner = move->owner;
+	return err == OK ? do_change(limits, &change) : err;
 }
 
 void
 limit_release(struct limits *limits, const char *name, int owner,
     int64_t amount)
 {
-	struct wanted wanted;
-	struct place *place;
+	const struct limit_move move = {
+		.name = name, .owner = owner, .reserved = amount
+	};
 
-	if (want(limits, name, KIND_HOLD, &wanted) != OK)
-		return;
-	wanted.owner = owner;
-	lock(limits, shard_of(&wanted));
-	place = find(limits, &wanted);
-	if (place != NULL) {
-		place->used = amount < place->used ? place->used - amount : 0;
-		if (place->used == 0)
-			place->kind = KIND_FREE;
-	}
-	unlock(limits, shard_of(&wanted));
+	(void)!limit_move(limits, &move); /* what it was is logged */
 }
 
 enum err
-limit_raise(struct limits *limits, const char *name, int owner, int64_t amount)
+limit_raise(struct limits *limits, const char *name, int owner, int64_t amount,
+    int64_t lasts_ms)
 {
 	struct wanted wanted;
-	struct place *place;
-	int64_t own, all;
+	int64_t sure;
 	enum err err;
 
 	err = want(limits, name, KIND_HOLD, &wanted);
 	if (err != OK)
 		return err;
 	wanted.owner = owner;
-	lock(limits, shard_of(&wanted));
-	all = held(limits, &wanted);
-	place = find(limits, &wanted);
-	own = place == NULL ? 0 : place->used;
-	if (all != own)
-		err = ERR_LIMIT;
-	else if (amount > own)
-		err = hold_more(limits, &wanted, amount - own);
+	if (!lock(limits, shard_of(&wanted)))
+		return ERR_BUSY;
+	sure = held(limits, &wanted).sure;
+	if (amount > sure)
+		err = hold_more(limits, &wanted, amount - sure, amount - sure,
+		    lasts_ms * 1000);
 	unlock(limits, shard_of(&wanted));
 	return err;
 }
 
-void
+enum err
+limit_inherit(struct limits *limits, const struct limit_move *move)
+{
+	struct wanted wanted, to;
+	struct place *place;
+	enum err err;
+
+	err = want(limits, move->name, KIND_HOLD, &wanted);
+	if (err != OK)
+		return err;
+	wanted.owner = move->owner;
+	to = wanted;
+	to.owner = move->to;
+	if (!try_lock(limits, shard_of(&wanted)))
+		return ERR_BUSY;
+	place = find(limits, &wanted);
+	if (place != NULL && place->used > 0 &&
+	    hold_more(limits, &to, move->amount, move->amount,
+		move->lasts_ms * 1000) != OK)
+		err = ERR_MEMORY;
+	unlock(limits, shard_of(&wanted));
+	return err;
+}
+
+static void
+free_places(struct limits *limits, size_t shard, int owner)
+{
+	struct shared *at = limits->at;
+	struct place *places = &at->table[shard * at->places];
+
+	for (size_t i = 0; at->shards[shard].holds && i < at->places; i++)
+		if (places[i].kind == KIND_HOLD && places[i].owner == owner)
+			places[i].kind = KIND_FREE;
+}
+
+enum err
 limit_release_owner(struct limits *limits, int owner)
 {
-	for (size_t shard = 0; shard < SHARDS; shard++) {
-		struct place *places = &limits->table[shard * limits->places];
+	enum err err = OK;
 
-		lock(limits, shard);
-		for (size_t i = 0;
-		     limits->shards[shard].holds && i < limits->places; i++)
-			if (places[i].kind == KIND_HOLD &&
-			    places[i].owner == owner)
-				places[i].kind = KIND_FREE;
+	for (size_t shard = 0; shard < SHARDS; shard++) {
+		if (!try_lock(limits, shard)) {
+			err = ERR_BUSY;
+			continue;
+		}
+		free_places(limits, shard, owner);
 		unlock(limits, shard);
 	}
+	return err;
 }

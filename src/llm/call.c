@@ -7,6 +7,7 @@
 
 #include "base/codec.h"
 #include "http/problem.h"
+#include "llm/price.h"
 #include "llm/progress.h"
 #include "json/read.h"
 #include "json/write.h"
@@ -96,6 +97,7 @@ call_new(struct http_request *req, const struct call_sink *sink,
 	call->sink_data = sink_data;
 	call->kind = "chat.completion";
 	call->usage = (struct call_usage){ -1, -1, -1, -1, false };
+	call->prompt_estimate = -1;
 	call->cost_pico = -1;
 	call->durable = DURABLE_NONE;
 	buf_init(&call->body, CALL_BODY_MAX);
@@ -208,6 +210,22 @@ status_text(const struct call *call)
 	return CALL_STATUS_FAILED;
 }
 
+/* Its prompt is paid for, whatever becomes of it. */
+static void
+fill_open(const struct call *call, struct call_row *row)
+{
+	struct call_usage usage = call->usage;
+
+	if (usage.prompt < 0) {
+		usage.prompt = call->prompt_estimate;
+		row->estimated = true;
+	}
+	row->prompt_tokens = usage.prompt;
+	if (usage.completion < 0)
+		usage.completion = 0;
+	row->cost_pico = price_cost(&call->target->price, &usage);
+}
+
 static void
 fill_figures(const struct call *call, struct call_row *row)
 {
@@ -217,6 +235,9 @@ fill_figures(const struct call *call, struct call_row *row)
 	row->reasoning_tokens = call->usage.reasoning;
 	row->estimated = call->usage.estimated;
 	row->cost_pico = call->cost_pico;
+	row->answer_pico = call->target->price.output;
+	if (call->end == CALL_OPEN)
+		fill_open(call, row);
 	row->http_status =
 	    call->upstream_status == 0 ? -1 : call->upstream_status;
 	row->started_us = call->started_wall_us;

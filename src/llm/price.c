@@ -5,8 +5,6 @@
 
 #include <stddef.h>
 
-#define CHARACTERS_A_TOKEN 4
-
 /* *sum += tokens * price; false when a figure is unknown or too large.  No
  * tokens cost nothing, whatever the price. */
 static bool

@@ -78,8 +78,11 @@ prepare_parsed(struct relay *relay, struct progress *progress,
 
 	if (parsed != NULL)
 		err = call_request(call, parsed, &call->request);
-	if (err == OK)
+	if (err == OK) {
+		call->prompt_estimate =
+		    usage_of_messages(jsonr_get(call->request, "messages"));
 		err = prepare(relay, progress, arena);
+	}
 	call->request = NULL;
 	arena_free(parsed);
 	return err;
@@ -153,6 +156,21 @@ settle_usage(struct progress *progress)
 	call->cost_pico = price_cost(&call->target->price, &call->usage);
 }
 
+/* Who holds what it may cost, and who has to end it if we cannot. */
+static void
+tell_usage(struct progress *progress)
+{
+	struct call *call = progress->call;
+	struct call_row row;
+
+	if (progress->slot != NULL) {
+		call_fill_row(call, &row);
+		inflight_used(progress->slot, &row);
+	}
+	if (call->ended != NULL)
+		call->ended(call);
+}
+
 /* Not from inside libcurl. */
 static void
 finish(struct progress *progress, enum call_end end)
@@ -170,6 +188,7 @@ finish(struct progress *progress, enum call_end end)
 	if (end == CALL_FAILED && call->error_code == NULL)
 		call_fail(call, "internal_error", NULL);
 	settle_usage(progress);
+	tell_usage(progress);
 	count_end(progress->relay, end);
 }
 

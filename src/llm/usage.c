@@ -3,6 +3,8 @@
  */
 #include "llm/usage.h"
 
+#include <string.h>
+
 #include "llm/price.h"
 
 #define TOKENS_MAX INT64_C(1000000000000) /* above: nonsense */
@@ -91,4 +93,41 @@ usage_estimate(struct call *call)
 		    price_estimate_tokens(call->text.data, call->text.len);
 		usage->estimated = true;
 	}
+}
+
+/* What is not kept of the text counts as if it were of single bytes. */
+static int64_t
+estimate_answer(const struct call_row *row)
+{
+	size_t len = strlen(row->response_text);
+	int64_t rest = row->answer_bytes - (int64_t)len;
+	int64_t tokens = price_estimate_tokens(row->response_text, len);
+
+	return rest > 0 ? tokens + rest / CHARACTERS_A_TOKEN : tokens;
+}
+
+/* -1: unknown. */
+static int64_t
+cost_of_end(const struct call_row *row)
+{
+	int64_t cost;
+
+	if (row->completion_tokens == 0 || row->cost_pico < 0)
+		return row->cost_pico;
+	if (row->answer_pico < 0 ||
+	    __builtin_mul_overflow(row->completion_tokens, row->answer_pico,
+		&cost) ||
+	    __builtin_add_overflow(row->cost_pico, cost, &cost))
+		return -1;
+	return cost;
+}
+
+void
+usage_estimate_end(struct call_row *row)
+{
+	if (row->completion_tokens >= 0)
+		return;
+	row->completion_tokens = estimate_answer(row);
+	row->estimated = true;
+	row->cost_pico = cost_of_end(row);
 }

@@ -483,6 +483,7 @@ supervise(struct supervisor *sup, const sigset_t *signals)
 			reload_begin(sup);
 		reap(sup);
 		keep_spool_locked(sup);
+		scoreboard_tend(sup->board);
 		orphans_bury(sup->board, sup->config->spool_dir);
 		fill_up(sup);
 		reload_continue(sup);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "llm/usage.h"
 
 struct sweep {
 	struct journal *journal;
@@ -85,9 +86,12 @@ static void
 write_end(void *arg, const struct call_row *row)
 {
 	struct sweep *sweep = arg;
+	struct call_row ended = *row;
 	struct record *record = NULL;
-	enum err err = record_call(row, &record);
+	enum err err;
 
+	usage_estimate_end(&ended);
+	err = record_call(&ended, &record);
 	sweep->count++;
 	if (err == OK) {
 		record->done = record_done;

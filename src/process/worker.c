@@ -624,6 +624,7 @@ tick(struct worker *worker, const struct db_options *options, struct db *db)
 	beat(worker);
 	look_for_overload(worker);
 	journal_watch(worker->app.journal);
+	limits_catch_up(worker->app.limits);
 	publish(worker);
 	check_schema(worker, db);
 	sweep_dead(&(struct sweeper){ .board = worker->seat->board,
@@ -703,6 +704,7 @@ drain(struct worker *worker, bool hand_over)
 		sleep_ms(DRAIN_POLL_MS);
 		relay_stats(worker->app.relay, &relay);
 		journal_watch(worker->app.journal);
+		limits_catch_up(worker->app.limits);
 		beat(worker);
 		/* the idle ones too: each is handed over or closed */
 	} while ((connections_open(worker->connections) > 0 ||

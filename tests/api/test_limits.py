@@ -224,20 +224,96 @@ def test_failed_calls_and_clients_that_leave_give_back(four, user):
     wait_until(lambda: dear(user, 1, max_tokens=4).status == 200, 5, every=0.1)
 
 
-def test_a_killed_worker_gives_back_what_it_reserved(make_instance):
-    instance = make_instance(env={"WORKERS": 4, "OPENAI_MODELS": "dear"})
+def with_dear_model(make_instance, **env):
+    instance = make_instance(env={"OPENAI_MODELS": "dear", **env})
     instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
-    user = instance.user()
-    limit(instance, user, "budget", 5)
-    stream = user.chat_stream("chunks=3 first=0.1 delay=30", model="dear", max_tokens=5)
-    next(stream.events())
-    assert dear(user).status == 429
+    return instance
+
+
+def kill_workers(instance):
     for pid in instance.workers():
         os.kill(pid, signal.SIGKILL)
-    # the words so far were paid for
-    wait_until(lambda: dear(user, 1).status == 200, 10, every=0.1)
-    assert dear(user, 1, max_tokens=5).status == 429
+
+
+def ends_of(instance, stream):
+    """Status, tokens, whether by estimate, and dollars of a stream's call."""
+    rows = instance.psql(
+        "select status, completion_tokens, estimated, cost_pico / 1000000000000"
+        f" from minuted.calls where id = '{stream.headers['X-Call-Id']}'")
+    return rows[0] if rows and rows[0][0] != "running" else None
+
+
+def spent(instance, user):
+    return float(instance.psql("select spent_usd from admin.limits where email = "
+                               f"'{user.email}' and key is null")[0][0])
+
+
+def test_a_killed_worker_gives_back_what_it_reserved(make_instance):
+    instance = with_dear_model(make_instance, WORKERS=4)
+    user = instance.user()
+    limit(instance, user, "budget", 10)
+    stream = user.chat_stream("chunks=3 first=0.1 delay=30", model="dear", max_tokens=10)
+    next(stream.events())
+    assert dear(user, 1).status == 429
+    kill_workers(instance)
+    # of the ten, what the words so far cost is gone
+    wait_until(lambda: dear(user, 1, max_tokens=8).status == 200, 10, every=0.1)
     stream.close()
+
+
+def test_what_a_killed_worker_had_answered_is_paid_for(make_instance):
+    instance = with_dear_model(make_instance, WORKERS=2)
+    user = instance.user()
+    key = key_of(user, instance)
+    limit(instance, user, "budget", 60)
+    limit(instance, user, "budget", 60, key=key.prefix)
+    # from here on the sum is memory's: it is read, and compared for a minute
+    assert [dear(key).status for _ in range(2)] == [200, 200]
+    streams = [key.chat_stream("chunks=40 delay=0.1", model="dear", max_tokens=8)
+               for _ in range(5)]
+    for stream in streams:
+        events = stream.events()
+        for _ in range(4):
+            next(events)
+    kill_workers(instance)
+    ends = [wait_until(lambda s=s: ends_of(instance, s), 20) for s in streams]
+    for status, tokens, estimated, dollars in ends:
+        assert (status, estimated) == ("interrupted", "t")
+        assert int(tokens) == int(dollars) >= 1
+    paid = 2 + sum(int(dollars) for *_, dollars in ends)
+    assert spent(instance, user) == paid
+    left = 60 - paid
+    wait_until(lambda: dear(key, 1, max_tokens=left).status == 200, 10, every=0.1)
+    assert dear(key, 1, max_tokens=left).status == 429
+    assert dear(user, 1, max_tokens=left).status == 429
+    assert dear(user, 1, max_tokens=left - 1).status == 200
+    for stream in streams:
+        stream.close()
+
+
+def test_the_budget_holds_over_workers_that_are_killed(make_instance, provider):
+    instance = with_dear_model(make_instance, WORKERS=2)
+    user = instance.user()
+    user.check = False
+    limit(instance, user, "budget", 10)
+    tag = uuid.uuid4().hex
+    for _ in range(10):
+        streams = [user.chat_stream(f"tag={tag} chunks=3 delay=0.3", model="dear", max_tokens=2)
+                   for _ in range(5)]
+        open_ones = [s for s in streams if s.status == 200]
+        for stream in open_ones:
+            next(stream.events())
+        kill_workers(instance)
+        for stream in streams:
+            stream.close()
+        instance.wait_healthy()
+        if not open_ones:
+            break
+    assert not open_ones
+    assert len(provider.seen(tag)) <= 10
+    wait_until(lambda: instance.psql(
+        "select count(*) from minuted.calls where status <> 'interrupted'") == [["0"]])
+    assert 9 <= spent(instance, user) <= 10
 
 
 def test_what_was_spent_without_a_budget_counts(four, user):

@@ -7,6 +7,8 @@
  *	fsync-once PATH   one fsync or fdatasync of a file under PATH: EIO
  *	fsync PATH        every one
  *	write PATH        every write to a file under PATH: ENOSPC
+ *	stop-with-lock    the process stops while it has a lock that processes
+ *	                  share, once
  *
  * SYNCED_UNDER=PATH: after each fdatasync of a file under PATH its length is
  * kept in FILE.synced, so that a test can take away what was not synced.
@@ -28,6 +30,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,6 +39,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define ROBUST 0x10 /* in the kind of a mutex of glibc */
 
 /* Of glibc: what the replaced functions do, without dlsym's allocations. */
 extern void *__libc_malloc(size_t size);
@@ -226,14 +231,11 @@ path_of(int fd, char path[PATH_MAX])
 	return 1;
 }
 
-/* Does the fault file say that kind fails for fd? */
+/* The first line of the fault file. */
 static int
-told(const char *kind, int fd)
+read_fault(char *line, size_t size)
 {
 	const char *file = getenv("FAULT_FILE");
-	char line[PATH_MAX + 64] = "";
-	char path[PATH_MAX];
-	size_t len = strlen(kind);
 	int in, got;
 
 	if (file == NULL)
@@ -241,12 +243,25 @@ told(const char *kind, int fd)
 	in = open(file, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return 0;
-	got = (int)read(in, line, sizeof(line) - 1);
+	got = (int)read(in, line, size - 1);
 	close(in);
 	if (got <= 0)
 		return 0;
+	line[got] = '\0';
 	line[strcspn(line, "\n")] = '\0';
-	return strncmp(line, kind, len) == 0 && line[len] == ' ' &&
+	return 1;
+}
+
+/* Does the fault file say that kind fails for fd? */
+static int
+told(const char *kind, int fd)
+{
+	char line[PATH_MAX + 64] = "";
+	char path[PATH_MAX];
+	size_t len = strlen(kind);
+
+	return read_fault(line, sizeof(line)) &&
+	       strncmp(line, kind, len) == 0 && line[len] == ' ' &&
 	       path_of(fd, path) &&
 	       strncmp(path, line + len + 1, strlen(line + len + 1)) == 0;
 }
@@ -411,4 +426,22 @@ write(int fd, const void *bytes, size_t len)
 	if (fd > 2 && done > 0)
 		remember_written(fd);
 	return done;
+}
+
+/* Locks that processes share are robust, others are not. */
+int
+pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	static int (*next)(pthread_mutex_t *);
+	char line[PATH_MAX + 64] = "";
+
+	if (next == NULL)
+		next = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT,
+		    "pthread_mutex_unlock");
+	if ((mutex->__data.__kind & ROBUST) != 0 &&
+	    read_fault(line, sizeof(line)) &&
+	    strcmp(line, "stop-with-lock") == 0 &&
+	    unlink(getenv("FAULT_FILE")) == 0)
+		kill(getpid(), SIGSTOP);
+	return next(mutex);
 }

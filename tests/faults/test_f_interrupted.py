@@ -28,10 +28,35 @@ def running_call(instance, stream):
     return call
 
 
+COUNTED = """
+    select coalesce(sum(cost_pico), 0), coalesce(sum(prompt_tokens), 0),
+        coalesce(sum(completion_tokens), 0)
+    from {}"""
+OF_CALLS = COUNTED.format("minuted.calls where status <> 'running'")
+OF_USAGE = COUNTED.format("""(
+    select cost_pico, prompt_tokens, completion_tokens from minuted.usage_hourly
+    union all
+    select cost_pico, prompt_tokens, completion_tokens from minuted.usage_deltas) u""")
+
+
 def counted_exactly(instance):
+    """Every call, its tokens and its cost."""
     figures = audit(instance.psql, [], "0 seconds")
     assert figures["duplicate"] == figures["uncounted"] == 0, figures
+    assert instance.psql(OF_CALLS) == instance.psql(OF_USAGE)
     return figures
+
+
+def price(instance):
+    """A dollar a token, so that the cost tells the tokens; known at once."""
+    instance.psql("select admin.set_price('openai', 'fake', 1000000, 1000000, 0)")
+
+
+def figures_of(instance, call):
+    """Tokens of prompt and answer, whether by estimate, and dollars."""
+    return instance.psql("select prompt_tokens, completion_tokens, estimated,"
+                         " cost_pico / 1000000000000 from minuted.calls"
+                         f" where id = '{call}'")[0]
 
 
 def kill_all(instance):
@@ -51,6 +76,7 @@ def test_calls_in_hand_are_kept_in_memory_that_is_given_back(make_instance):
 def test_f13_a_machine_that_lost_power_leaves_no_call_running(make_instance):
     """Its memory is gone, and with it what was known of calls in hand."""
     instance = make_instance()
+    price(instance)
     user = instance.user()
     with user.chat_stream("chunks=200 delay=0.1") as stream:
         call = running_call(instance, stream)
@@ -61,6 +87,9 @@ def test_f13_a_machine_that_lost_power_leaves_no_call_running(make_instance):
     instance.start_minuted()
     wait_until(lambda: status_of(instance, call) == ("interrupted", "owner_gone"))
     counted_exactly(instance)
+    prompt, answer, estimated, dollars = figures_of(instance, call)
+    assert int(prompt) == int(dollars) == len("chunks=200 delay=0.1") // 4
+    assert (answer, estimated) == ("", "t")  # what came is not known
     got = user.get(f"/v1/calls/{call}").json()
     assert got["status"] == "interrupted"
     note("F-13 calls", "power loss with a call in hand", 1, None,
@@ -75,6 +104,7 @@ def end_it(instance):
 
 def test_an_end_wins_over_an_interruption_by_age(make_instance):
     instance = make_instance()
+    price(instance)
     with instance.user().chat_stream("chunks=20 delay=0.1") as stream:
         call = running_call(instance, stream)
         end_it(instance)
@@ -87,6 +117,7 @@ def test_an_end_wins_over_an_interruption_by_age(make_instance):
 
 def test_an_end_from_the_spool_wins_over_an_interruption_by_age(cluster, make_instance):
     instance = make_instance(cluster=cluster)
+    price(instance)
     with instance.user().chat_stream("chunks=20 delay=0.1") as stream:
         call = running_call(instance, stream)
         end_it(instance)
@@ -99,6 +130,7 @@ def test_an_end_from_the_spool_wins_over_an_interruption_by_age(cluster, make_in
 
 def test_what_a_dead_worker_knew_wins_over_an_interruption_by_age(make_instance):
     instance = make_instance()
+    price(instance)
     with instance.user().chat_stream("chunks=200 delay=0.1") as stream:
         call = running_call(instance, stream)
         end_it(instance)
@@ -106,6 +138,9 @@ def test_what_a_dead_worker_knew_wins_over_an_interruption_by_age(make_instance)
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: status_of(instance, call) == ("interrupted", "worker_died"))
     counted_exactly(instance)
+    prompt, answer, estimated, dollars = figures_of(instance, call)
+    assert int(prompt) == len("chunks=200 delay=0.1") // 4 and int(answer) > 0
+    assert estimated == "t" and int(dollars) == int(prompt) + int(answer)
 
 
 def keyed(user, key, prompt, stream=False):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Load, no_loss, note, settle
+from harness import Load, build_shim, no_loss, note, settle
 from instance import wait_until
 from killloop import Injector, enough_for, make_plan
 
@@ -159,6 +159,49 @@ def test_f04_a_worker_that_hangs_is_killed_and_replaced(make_instance):
     figures = stopped(load)
     note("F-04", "SIGSTOP of a worker", 1, figures,
          "the watchdog kills it after 30 s, the others serve")
+
+
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
+def status_of(user):
+    """None: no answer in time."""
+    try:
+        return user.get("/auth/profile").status
+    except OSError:
+        return None
+
+
+@pytest.mark.slow
+def test_f04_a_worker_that_is_stopped_with_a_lock_holds_up_nobody(make_fault_instance):
+    """The lock is that of a limit, which all workers and the supervisor need."""
+    instance = make_fault_instance(env={"WORKERS": 3}, start=False)
+    fault = instance.dir / "run/fault"
+    instance.extra = {"LD_PRELOAD": str(build_shim()), "FAULT_FILE": str(fault)}
+    instance.start()
+    limited, other = instance.user(), instance.user()
+    limited.check = other.check = False
+    limited.timeout = other.timeout = 2
+    instance.psql(f"select admin.set_limit('{limited.email}', 'requests', 100000, null, 3600)")
+    wait_until(lambda: "RateLimit-Limit" in limited.get("/auth/profile").headers)
+    fault.write_text("stop-with-lock\n")
+    wait_until(lambda: status_of(limited) is None)
+    wait_until(lambda: any(is_stopped(pid) for pid in instance.workers()))
+    stopped_one = next(pid for pid in instance.workers() if is_stopped(pid))
+    killed = next(pid for pid in instance.workers() if not is_stopped(pid))
+    before = set(instance.workers())
+    os.kill(killed, signal.SIGKILL)
+    # the supervisor, who gives back what it held, does not wait for the lock
+    wait_until(lambda: len(set(instance.workers()) - before) == 1, 10)
+    wait_until(lambda: status_of(limited) == 503, 20)
+    wait_until(lambda: status_of(other) == 200, 20)
+    wait_until(lambda: stopped_one not in instance.workers(), 50)
+    wait_until(lambda: len(instance.workers()) == 3 and status_of(limited) == 200, 10)
+    assert "does not answer" in instance.log()
+    note("F-04 lock", "SIGSTOP of a worker inside a shared lock, SIGKILL of another", 1, None,
+         "the other is replaced at once, whom the lock counts gets 503, others are served")
 
 
 def reloads(instance, count, pause=0.0):

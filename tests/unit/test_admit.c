@@ -315,6 +315,58 @@ Test(admit, what_the_tables_say_was_spent_counts)
 	cr_expect_eq(one_more(&dear), 429);
 }
 
+static void
+spend_elsewhere(const char *pico)
+{
+	char sql[512];
+
+	(void)snprintf(sql, sizeof(sql),
+	    "insert into minuted.usage_deltas (user_id, key_id, model, hour,"
+	    " kind, provider, environment, calls, cost_pico) values"
+	    " ('" ASKING_USER "', '00000000-0000-0000-0000-000000000000', 'm', "
+	    "date_trunc('hour', now()), 'chat.completion', 'p', '', 1, %s)",
+	    pico);
+	scratch_do(asking_db, sql);
+}
+
+Test(admit, what_memory_lacks_is_added_beside_a_call_that_runs)
+{
+	struct memory_answer running_answer;
+	struct http_request *req = post(&running_answer);
+	struct call *running;
+
+	set_limits("budget_pico", "2000000000000");
+	cr_assert_eq(start(req, &running, &dear), 0); /* 0.5 */
+	spend_elsewhere("1200000000000");
+	/* the second reading: 1.2 spent and 0.5 reserved leave no 0.5 */
+	cr_expect_eq(one_more(&dear), 429);
+	settle(running, 100, 0, USD / 10);
+	cr_expect_eq(one_more(&dear), 0, "1.3 is spent");
+	req->status = 204;
+	request_finish(req);
+	memory_answer_fini(&running_answer);
+}
+
+Test(admit, a_call_that_is_in_the_tables_before_it_is_settled_counts_once)
+{
+	struct memory_answer running_answer;
+	struct http_request *req = post(&running_answer);
+	struct call *running;
+
+	set_limits("budget_pico", "2000000000000");
+	cr_assert_eq(start(req, &running, &dear), 0); /* 0.5 */
+	running->cost_pico = USD;
+	cr_assert_not_null(running->ended);
+	running->ended(running);
+	spend_elsewhere("1000000000000"); /* that is its record */
+	cr_expect_eq(one_more(&dear), 0); /* reads again */
+	settle(running, 100, 0, USD);
+	cr_expect_eq(one_more(&dear), 0, "1.0 is spent");
+	req->status = 204;
+	request_finish(req);
+	memory_answer_fini(&running_answer);
+}
+
 Test(admit, without_a_price_a_budget_is_a_503)
 {
 	set_limits("budget_pico", "1000000000000");

@@ -246,6 +246,44 @@ Test(inflight, a_life_lasts_from_its_start_to_its_clean_end)
 	inflight_unmap(table);
 }
 
+static void
+see_figures(void *arg, const struct call_row *row)
+{
+	*(struct call_row *)arg = *row;
+}
+
+Test(inflight, what_a_call_used_is_found_with_it)
+{
+	struct inflight *table = inflight_map(NULL, 0, 1);
+	static char text[2 * INFLIGHT_TEXT_MAX];
+	struct call_row row = row_of("m");
+	struct call_row found;
+	struct inflight_slot *slot;
+
+	memset(text, 'x', sizeof(text));
+	row.prompt_tokens = 5;
+	row.completion_tokens = -1;
+	row.answer_pico = 7;
+	row.cost_pico = 50;
+	slot = inflight_enter(table, &row);
+	inflight_text(slot, text, sizeof(text));
+	inflight_text(slot, text, 3);
+	inflight_each(table, see_figures, &found);
+	cr_expect_eq(found.answer_pico, 7);
+	cr_expect_eq(found.answer_bytes, 2 * INFLIGHT_TEXT_MAX + 3,
+	    "also what is not kept");
+	cr_expect_eq(found.completion_tokens, -1);
+	row.prompt_tokens = 6;
+	row.completion_tokens = 9;
+	row.cost_pico = 100;
+	inflight_used(slot, &row);
+	inflight_each(table, see_figures, &found);
+	cr_expect_eq(found.prompt_tokens, 6);
+	cr_expect_eq(found.completion_tokens, 9);
+	cr_expect_eq(found.cost_pico, 100);
+	inflight_unmap(table);
+}
+
 /* As the next supervisor does while an old worker drains. */
 Test(inflight, a_file_in_use_is_mapped_as_it_is)
 {

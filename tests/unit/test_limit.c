@@ -15,6 +15,9 @@
 
 #include <criterion/criterion.h>
 
+#include "base/clock.h"
+#include "holding.h"
+
 #define HOUR_MS 3600000
 #define TAKERS  8
 #define TRIES   2000
@@ -136,20 +139,105 @@ held(struct limits *limits, const char *name, int owner)
 	return one.max - 1;
 }
 
-Test(limit, raising_never_lowers_and_waits_for_the_others)
+Test(limit, raising_never_lowers_and_leaves_reservations_beside)
 {
 	struct limits *limits = limits_map(100);
 	const struct limit_hold call = { "a", 1, 4, 100, 0 };
 
-	cr_expect_eq(limit_raise(limits, "a", 9, 10), OK);
-	cr_expect_eq(limit_raise(limits, "a", 9, 5), OK);
+	cr_expect_eq(limit_raise(limits, "a", 9, 10, 0), OK);
+	cr_expect_eq(limit_raise(limits, "a", 9, 5, 0), OK);
 	cr_expect_eq(held(limits, "a", 9), 10);
 	cr_assert_eq(limit_hold(limits, &call), OK);
-	cr_expect_eq(limit_raise(limits, "a", 9, 20), ERR_LIMIT);
-	cr_expect_eq(held(limits, "a", 9), 14);
+	cr_expect_eq(limit_raise(limits, "a", 9, 20, 0), OK);
+	cr_expect_eq(held(limits, "a", 9), 24);
 	limit_release(limits, "a", 1, 4);
-	cr_expect_eq(limit_raise(limits, "a", 9, 20), OK);
 	cr_expect_eq(held(limits, "a", 9), 20);
+	limits_unmap(limits);
+}
+
+/* Owner's reservation turns out to be amount, which to has used. */
+static void
+move(struct limits *limits, int owner, int to, int64_t reserved, int64_t amount)
+{
+	cr_assert_eq(limit_move(limits, &(struct limit_move){ .name = "a",
+					    .owner = owner,
+					    .reserved = reserved,
+					    .to = to,
+					    .amount = amount }),
+	    OK);
+}
+
+Test(limit, what_a_call_that_ends_has_used_is_not_raised_twice)
+{
+	struct limits *limits = limits_map(100);
+	const struct limit_hold call = { "a", 1, 10, 100, 0 };
+
+	cr_assert_eq(limit_hold(limits, &call), OK);
+	move(limits, 1, 1, 10, 4);
+	cr_expect_eq(held(limits, "a", 1), 4);
+	/* the tables may have these 4 already, and 6 of somebody else */
+	cr_expect_eq(limit_raise(limits, "a", 9, 10, 0), OK);
+	cr_expect_eq(held(limits, "a", 9), 10);
+	cr_assert_eq(limit_move(limits, &(struct limit_move){ .name = "a",
+					    .owner = 1,
+					    .used = 4,
+					    .to = 9,
+					    .amount = 4 }),
+	    OK);
+	cr_expect_eq(held(limits, "a", 9), 10);
+	limits_unmap(limits);
+}
+
+Test(limit, a_dead_owners_use_is_inherited_before_it_holds_nothing)
+{
+	struct limits *limits = limits_map(100);
+	const struct limit_hold call = { "a", 1, 10, 100, 0 };
+	const struct limit_move spent = {
+		.name = "a", .owner = 1, .to = 9, .amount = 3
+	};
+
+	cr_expect_eq(limit_inherit(limits, &spent), OK);
+	cr_expect_eq(held(limits, "a", 9), 0, "it holds nothing");
+	cr_assert_eq(limit_hold(limits, &call), OK);
+	cr_expect_eq(limit_inherit(limits, &spent), OK);
+	cr_expect_eq(limit_inherit(limits, &spent), OK, "of two calls");
+	cr_expect_eq(held(limits, "a", 9), 16);
+	cr_expect_eq(limit_release_owner(limits, 1), OK);
+	cr_expect_eq(held(limits, "a", 9), 6);
+	limits_unmap(limits);
+}
+
+Test(limit, what_lasts_for_so_long_is_over_then)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(limit_raise(limits, "a", 9, 10, 50), OK);
+	cr_expect_eq(limit_raise(limits, "b", 9, 10, HOUR_MS), OK);
+	cr_expect_eq(held(limits, "a", 1), 10);
+	wait_ms(60);
+	cr_expect_eq(held(limits, "a", 1), 0);
+	cr_expect_eq(held(limits, "b", 1), 10);
+	cr_expect_eq(limit_raise(limits, "a", 9, 4, HOUR_MS), OK);
+	cr_expect_eq(held(limits, "a", 1), 4);
+	limits_unmap(limits);
+}
+
+Test(limit, a_table_full_of_holds_that_are_over_has_places)
+{
+	struct limits *limits = limits_map(256);
+	char name[32];
+	int taken = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "month %d", i);
+		taken += limit_raise(limits, name, 9, 1, 50) == OK;
+	}
+	cr_assert_lt(taken, 2000);
+	wait_ms(60);
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(name, sizeof(name), "next %d", i);
+		cr_expect_eq(limit_raise(limits, name, 9, 1, HOUR_MS), OK);
+	}
 	limits_unmap(limits);
 }
 
@@ -328,7 +416,7 @@ Test(limit, a_dead_owner_holds_nothing)
 
 	cr_expect_eq(hold(limits, 1, 6, 0), OK);
 	cr_expect_eq(hold(limits, 2, 4, 0), OK);
-	limit_release_owner(limits, 1);
+	cr_expect_eq(limit_release_owner(limits, 1), OK);
 	cr_expect_eq(held(limits, "h", 2), 4);
 	cr_expect_eq(hold(limits, 2, 6, 0), OK);
 	limits_unmap(limits);
@@ -342,5 +430,81 @@ Test(limit, what_is_spent_leaves_less_to_hold)
 	cr_expect_eq(hold(limits, 1, 1, 7), ERR_LIMIT);
 	cr_expect_eq(hold(limits, 1, 0, 11), ERR_LIMIT);
 	cr_expect_eq(hold(limits, 1, -1, 0), ERR_BUG);
+	limits_unmap(limits);
+}
+
+/* --- a process that is stopped with a lock ---------------------------- */
+
+Test(limit, nobody_waits_long_for_a_taker_that_was_stopped, .timeout = 60)
+{
+	struct limits *limits = limits_map(100);
+	const struct limit_hold call = { "a", 1, 1, 5, 0 };
+	pid_t pid = holding_start(limits, "a");
+	int64_t began_us = clock_mono_us();
+
+	for (int i = 0; i < 20; i++) {
+		cr_expect_eq(limit_take(limits, "a", 1, 5, HOUR_MS, NULL),
+		    ERR_BUSY);
+		cr_expect_eq(limit_hold(limits, &call), ERR_BUSY);
+	}
+	cr_expect_lt(clock_mono_us() - began_us, 1000000);
+	holding_end(pid);
+	cr_expect_eq(limit_take(limits, "a", 1, 5, HOUR_MS, NULL), OK);
+	cr_expect_eq(limit_hold(limits, &call), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, what_is_given_back_meanwhile_counts_afterwards, .timeout = 60)
+{
+	struct limits *limits = limits_map(100);
+	struct limit_state taken;
+	pid_t pid;
+
+	cr_assert_eq(hold(limits, 1, 6, 0), OK);
+	cr_assert_eq(limit_take(limits, "h", 4, 4, HOUR_MS, &taken), OK);
+	pid = holding_start(limits, "h");
+	limit_release(limits, "h", 1, 5);
+	limit_release(limits, "h", 1, 1);
+	limit_give(limits, "h", 3, &taken);
+	limits_catch_up(limits); /* does not wait */
+	cr_expect_eq(hold(limits, 2, 10, 0), ERR_BUSY);
+	holding_end(pid);
+	limits_catch_up(limits);
+	cr_expect_eq(hold(limits, 2, 10, 0), OK);
+	cr_expect_eq(limit_take(limits, "h", 3, 4, HOUR_MS, NULL), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, what_is_owed_is_done_before_anything_else, .timeout = 60)
+{
+	struct limits *limits = limits_map(100);
+	pid_t pid;
+
+	cr_assert_eq(hold(limits, 1, 10, 0), OK);
+	pid = holding_start(limits, "h");
+	limit_release(limits, "h", 1, 10);
+	holding_end(pid);
+	cr_expect_eq(hold(limits, 2, 10, 0), OK);
+	limits_unmap(limits);
+}
+
+Test(limit, the_dead_are_not_waited_for, .timeout = 60)
+{
+	struct limits *limits = limits_map(100);
+	int64_t began_us;
+	pid_t pid;
+
+	cr_assert_eq(hold(limits, 1, 10, 0), OK);
+	pid = holding_start(limits, "h");
+	began_us = clock_mono_us();
+	cr_expect_eq(limit_release_owner(limits, 1), ERR_BUSY);
+	cr_expect_eq(limit_inherit(limits,
+			 &(struct limit_move){
+			     .name = "h", .owner = 1, .to = 9, .amount = 1 }),
+	    ERR_BUSY);
+	cr_expect_lt(clock_mono_us() - began_us, 50000);
+	holding_end(pid);
+	cr_expect_eq(limit_release_owner(limits, 1), OK);
+	cr_expect_eq(hold(limits, 2, 10, 0), OK);
 	limits_unmap(limits);
 }

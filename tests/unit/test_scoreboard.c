@@ -3,7 +3,12 @@
  */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
+
 #include "api/scoreboard.h"
+#include "base/clock.h"
+#include "base/uuid.h"
+#include "holding.h"
 
 #define CALLS 4
 
@@ -111,4 +116,82 @@ Test(scoreboard, a_full_board_takes_slots_of_the_dead_that_had_no_calls)
 	scoreboard_retire(board, 5);
 	cr_expect_eq(scoreboard_claim(board), 5);
 	cr_expect_eq(scoreboard_claim(board), -1, "calls are not given up");
+}
+
+Test(scoreboard, a_slot_is_free_when_what_it_held_is_given_back, .timeout = 60)
+{
+	int slot = scoreboard_claim(board);
+	const struct limit_hold call = {
+		.name = "calls", .owner = slot, .amount = 1, .max = 1
+	};
+	pid_t stopped;
+
+	cr_assert_eq(limit_hold(board->limits, &call), OK);
+	stopped = holding_start(board->limits, "calls");
+	scoreboard_retire(board, slot);
+	scoreboard_tend(board);
+	cr_expect_neq(scoreboard_claim(board), slot);
+	holding_end(stopped);
+	scoreboard_tend(board);
+	cr_expect_eq(limit_hold(board->limits, &call), OK);
+	cr_expect_eq(scoreboard_claim(board), slot);
+}
+
+/* The counter of what a user has spent in the month of a call. */
+static void
+name_budget(const struct call_row *row, char name[LIMIT_NAME_MAX + 1])
+{
+	char user[UUID_TEXT_SIZE];
+	char month[CLOCK_TEXT_SIZE];
+
+	uuid_text(&row->user_id, user);
+	clock_text(row->started_us, month);
+	(void)snprintf(name, LIMIT_NAME_MAX + 1, "budget:%s:%.7s", user, month);
+}
+
+/* What is held of name in all. */
+static int64_t
+held(const char *name)
+{
+	struct limit_hold none = { .name = name };
+
+	while (none.max < 100 && limit_hold(board->limits, &none) != OK)
+		none.max++;
+	return none.max;
+}
+
+Test(scoreboard, what_calls_of_the_dead_cost_is_spent_once, .timeout = 60)
+{
+	int slot = scoreboard_claim(board);
+	char name[LIMIT_NAME_MAX + 1];
+	struct call_row row = { .kind = "test",
+		.status = CALL_STATUS_RUNNING,
+		.completion_tokens = -1,
+		.cost_pico = 2,
+		.answer_pico = 1 };
+	pid_t stopped;
+
+	row.started_us = clock_wall_us();
+	cr_assert_eq(uuid_make(&row.user_id), OK);
+	name_budget(&row, name);
+	cr_assert_eq(limit_hold(board->limits,
+			 &(struct limit_hold){ .name = name,
+			     .owner = slot,
+			     .amount = 50,
+			     .max = 50 }),
+	    OK);
+	for (int i = 0; i < 3; i++) {
+		row.id.bytes[0] = (unsigned char)(i + 1);
+		inflight_text(inflight_enter(board->inflight[slot], &row),
+		    "an answer of some words.", 24);
+	}
+	stopped = holding_start(board->limits, name);
+	scoreboard_retire(board, slot);
+	scoreboard_tend(board);
+	cr_expect_eq(atomic_load(&board->rows[slot].state), WORKER_GONE);
+	holding_end(stopped);
+	scoreboard_tend(board);
+	cr_expect_eq(atomic_load(&board->rows[slot].state), WORKER_DEAD);
+	scoreboard_tend(board);
+	cr_expect_eq(held(name), 3 * (2 + 24 / 4));
 }
