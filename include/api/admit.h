@@ -14,7 +14,8 @@
  * by what it did cost after its record is durable, before its client hears of
  * the end.  When its worker dies, what it has cost by estimate is spent before
  * the reservation is given back.  What was spent this month is read from the
- * tables at a subject's first call, counted in memory from then on, and compared
+ * tables at a subject's first call (which is a 503 while records of what was done
+ * before still wait for PostgreSQL), counted in memory from then on, and compared
  * with the tables once a minute: so what was spent while there was no budget, or
  * through other hosts, counts too.
  */

@@ -6,6 +6,7 @@
 #define API_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -89,6 +90,10 @@ unsigned long long scoreboard_count(const struct scoreboard *board,
 /* Workers that are ready, and how many of them reach PostgreSQL. */
 int scoreboard_ready(const struct scoreboard *board);
 int scoreboard_database_up(const struct scoreboard *board);
+
+/* Is there a record, or an end of a call, that the tables may not have yet: in
+ * the spool, or in the hands of the dead? */
+bool scoreboard_is_behind(const struct scoreboard *board);
 
 /* The worker of slot has ended: its sums are kept, its gauges are gone.  The
  * slot is free, or to be swept, once what its calls cost is spent and what it

@@ -54,19 +54,23 @@ struct spool;
 
 /*
  * What the workers of one SPOOL_DIR know of its disk, in memory that they
- * share.  Of failing and stalled a bit a slot: a worker sets its own; each
+ * share.  Of the first three a bit a slot: a worker sets its own; each
  * looks at all, so that one that found the disk failing speaks for the others.
  */
 struct spool_board {
 	atomic_ullong failing;   /* it cannot be written, or has no room */
 	atomic_ullong stalled;   /* a batch waits for too long */
+	atomic_ullong waiting;   /* it has records that are not delivered */
 	atomic_llong proven_us;  /* monotonic: the last write that went well */
 	atomic_int prober;       /* the slot that tries the disk now, + 1 */
 	atomic_llong probing_us; /* since when; 0: none does */
 	struct skipped_board skipped;
 	atomic_ullong bytes[SPOOL_SLOTS]; /* in the slots of living workers */
 };
+/* The worker of the slot has ended; what it left still waits. */
 void spool_board_clear(struct spool_board *board, int slot);
+/* Before the first worker: what an earlier life left in dir waits. */
+void spool_board_look(struct spool_board *board, const char *dir);
 
 struct spool_options {
 	const char *dir; /* SPOOL_DIR; made if missing, its parent not */

@@ -9,6 +9,7 @@
 #include "api/app.h"
 #include "api/routes.h"
 #include "api/rules.h"
+#include "api/scoreboard.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/db.h"
@@ -256,6 +257,22 @@ compare(struct http_request *req, const struct rule *rule,
 	return err;
 }
 
+/* Do the tables have all that was done before memory began to count? */
+static bool
+is_behind(const struct app *app)
+{
+	return app->scoreboard != NULL && scoreboard_is_behind(app->scoreboard);
+}
+
+static enum err
+know_first(struct http_request *req, const struct rule *rule,
+    const struct budget *budget)
+{
+	if (is_known(req->app->limits, budget))
+		return OK;
+	return is_behind(req->app) ? ERR_BUSY : compare(req, rule, budget);
+}
+
 /* The first reading is waited for; later, one thread compares. */
 static enum err
 know_spent(struct http_request *req, const struct rule *rule,
@@ -277,8 +294,7 @@ know_spent(struct http_request *req, const struct rule *rule,
 			(void)nanosleep(&pause, NULL); /* signals are blocked */
 			continue;
 		}
-		err =
-		    is_known(limits, budget) ? OK : compare(req, rule, budget);
+		err = know_first(req, rule, budget);
 		limit_forget(limits, budget->reading);
 		return err;
 	}

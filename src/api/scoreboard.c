@@ -122,6 +122,23 @@ scoreboard_database_up(const struct scoreboard *board)
 	return up;
 }
 
+bool
+scoreboard_is_behind(const struct scoreboard *board)
+{
+	if (atomic_load(&board->spool.waiting) != 0)
+		return true;
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		int state = atomic_load(&board->rows[i].state);
+
+		if ((state == WORKER_GONE || state == WORKER_DEAD ||
+			state == WORKER_SWEEPING) &&
+		    inflight_count(board->inflight[i]) > 0)
+			return true;
+	}
+	/* a sweep puts them into the spool before it clears its slot */
+	return atomic_load(&board->spool.waiting) != 0;
+}
+
 struct spending {
 	struct scoreboard *board;
 	int slot;

@@ -71,6 +71,49 @@ spool_board_clear(struct spool_board *board, int slot)
 	}
 }
 
+static unsigned long long
+bit_of(const char *slot)
+{
+	return 1ULL << (strtoul(slot, NULL, 10) & 63);
+}
+
+/* What cannot be read may be records. */
+static bool
+has_segments(int spool_fd, const char *name)
+{
+	struct slot_names segments;
+	bool any = true;
+	int fd;
+
+	if (slot_directory(spool_fd, name, &fd) != OK)
+		return true;
+	if (slot_segments(fd, &segments) == OK) {
+		any = segments.count > 0;
+		slot_names_fini(&segments);
+	}
+	(void)close(fd); /* only read */
+	return any;
+}
+
+void
+spool_board_look(struct spool_board *board, const char *dir)
+{
+	struct slot_names slots;
+	int fd;
+
+	if (slot_directory(AT_FDCWD, dir, &fd) != OK)
+		return; /* no worker can start */
+	if (slot_list(fd, &slots) == OK) {
+		for (size_t i = 0; i < slots.count; i++) {
+			if (has_segments(fd, slots.names[i]))
+				atomic_fetch_or(&board->waiting,
+				    bit_of(slots.names[i]));
+		}
+		slot_names_fini(&slots);
+	}
+	(void)close(fd); /* only read */
+}
+
 static void
 tell(atomic_ullong *board, unsigned long long bit, bool yes)
 {
@@ -263,6 +306,18 @@ spool_check(const char *dir, long workers)
 	return err;
 }
 
+/* With the lock held, as of all that changes the slot. */
+static void
+tell_waiting(struct spool *spool)
+{
+	struct slot_names segments;
+
+	if (slot_segments(spool->slot.dir_fd, &segments) != OK)
+		return; /* as it was */
+	tell(&spool->board->waiting, spool->bit, segments.count > 0);
+	slot_names_fini(&segments);
+}
+
 static enum err
 measure_own(struct spool *spool)
 {
@@ -272,6 +327,7 @@ measure_own(struct spool *spool)
 	err = slot_bytes(spool->slot.dir_fd, &bytes);
 	if (err == OK)
 		atomic_store(spool->own_bytes, bytes);
+	tell_waiting(spool);
 	return err;
 }
 
@@ -447,6 +503,7 @@ write_group(struct spool *spool, const struct buf *group)
 	if (spool->fd >= 0 &&
 	    spool->segment_bytes + group->len > SPOOL_SEGMENT_MAX)
 		end_segment(spool);
+	tell(&spool->board->waiting, spool->bit, true);
 	if (spool->fd < 0 && begin_segment(spool) != OK)
 		return ERR_SYSTEM;
 	if (slot_write(spool->fd, group->data, group->len) == OK &&
@@ -505,10 +562,12 @@ write_locked(struct spool *spool, const struct buf *group)
 		log_warn_errno("a spool segment failed and is sealed");
 		err = write_group(spool, group); /* in a new one */
 	}
-	if (err != OK)
+	if (err != OK) {
 		fail(spool);
-	else
+		tell_waiting(spool);
+	} else {
 		prepare_locked(spool);
+	}
 	return err;
 }
 
@@ -801,8 +860,11 @@ adopt_segment(struct spool *spool, int from_fd, const char *slot,
 {
 	enum err err = segment_check(from_fd, name);
 
-	if (err == OK && renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
-		err = ERR_SYSTEM;
+	if (err == OK) {
+		tell(&spool->board->waiting, spool->bit, true);
+		if (renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
+			err = ERR_SYSTEM;
+	}
 	if (err == OK)
 		(*moved)++;
 	else if (err != ERR_MISSING)
@@ -830,6 +892,8 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	if (*moved > before &&
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
+	if (err == OK)
+		tell(&spool->board->waiting, bit_of(name), false);
 	slot_names_fini(&segments);
 	slot_release(&slot);
 	return err;
@@ -884,7 +948,9 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 		if (strcmp(name, spool->slot_name) == 0)
 			continue;
 		err = look_at(spool, name, &bytes, &any);
-		if (err == OK && any)
+		/* one that died when it began to write left only the bit */
+		if (err == OK && (any || (atomic_load(&spool->board->waiting) &
+					     bit_of(name)) != 0))
 			err = adopt_slot(spool, name, moved);
 		if (err != OK)
 			pass_over(spool, name, "", err);
@@ -938,6 +1004,7 @@ go_round(struct spool *spool, size_t *moved)
 		pass_over(spool, "", "", err);
 	}
 	skipped_end(&spool->skipped);
+	tell_waiting(spool);
 }
 
 void

@@ -576,6 +576,7 @@ open_board(struct supervisor *sup)
 		    sup->home.data);
 		return ERR_SYSTEM;
 	}
+	spool_board_look(&sup->board->spool, config->spool_dir);
 	orphans = orphans_find(sup->board, config->spool_dir);
 	if (orphans > 0)
 		log_info("%d workers of a supervisor that was killed end what "

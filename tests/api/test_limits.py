@@ -365,6 +365,42 @@ def test_spend_that_was_never_read_is_a_503(postgres, provider):
         cluster.remove()
 
 
+def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(provider):
+    cluster = Postgres()
+    instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})
+    try:
+        instance.start()
+        instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+        user = instance.user()
+        limit(instance, user, "budget", 6)
+        key = key_of(user, instance)
+        assert dear(key).status == 200
+        cluster.stop("immediate")
+        assert [dear(key).status for _ in range(4)] == [200] * 4
+        instance.stop_minuted()
+        cluster.start()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            # what the spool has is not taken for a while; what was spent can be read
+            held = pool.submit(instance.psql, "begin; lock table minuted.calls in"
+                               " share row exclusive mode; select pg_sleep(4); commit")
+            wait_until(lambda: instance.psql(
+                "select count(*) from pg_locks where mode = 'ShareRowExclusiveLock'"
+                " and granted and relation = 'minuted.calls'::regclass") == [["1"]])
+            instance.start_minuted()
+            instance.wait_healthy()
+            got = dear(key)
+            assert not held.done()
+            assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
+            assert got.headers["Retry-After"]
+            held.result()
+        wait_until(lambda: dear(key).status == 200, 20, every=0.1)
+        assert spent(instance, user) == 6
+        assert dear(key).status == 429
+    finally:
+        instance.stop()
+        cluster.remove()
+
+
 # The administrator.
 
 

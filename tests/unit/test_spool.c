@@ -721,3 +721,60 @@ Test(spool, a_writer_killed_at_any_moment_loses_nothing_acknowledged)
 		spool_close(spool);
 	}
 }
+
+static struct spool *
+open_on(struct spool_board *board, int slot)
+{
+	const struct spool_options options = {
+		.dir = dir, .slot = slot, .bytes_max = MIB, .board = board
+	};
+	struct spool *spool = NULL;
+
+	cr_assert_eq(spool_open(&options, &spool), OK);
+	return spool;
+}
+
+Test(spool, the_board_knows_where_records_wait)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 2);
+
+	cr_expect_eq(atomic_load(&board.waiting), 0);
+	cr_assert_eq(append(spool, 0, 1), OK);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 2);
+	expect_delivered(spool, "a");
+	cr_expect_eq(atomic_load(&board.waiting), 0);
+	cr_assert_eq(append(spool, 0, 1), OK);
+	spool_close(spool);
+	spool_board_clear(&board, 2);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 2, "it is still there");
+	spool = open_on(&board, 0);
+	cr_expect_eq(atomic_load(&board.waiting), 1, "it was adopted");
+	expect_delivered(spool, "a");
+	cr_expect_eq(atomic_load(&board.waiting), 0);
+	spool_close(spool);
+}
+
+Test(spool, what_an_earlier_life_left_waits)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_slot(5, MIB);
+
+	cr_assert_eq(append(spool, 0, 1), OK);
+	spool_close(spool);
+	spool_close(open_slot(6, MIB)); /* adopts it */
+	spool_board_look(&board, dir);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 6);
+}
+
+Test(spool, a_slot_that_only_seemed_to_wait_does_not)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 1);
+	size_t moved = 0;
+
+	atomic_store(&board.waiting, 1 << 1);
+	cr_assert_eq(spool_adopt(spool, &moved), OK);
+	cr_expect_eq(atomic_load(&board.waiting), 0);
+	spool_close(spool);
+}
