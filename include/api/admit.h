@@ -50,12 +50,4 @@ void admit_headers(struct http_request *req, const struct limit_state *state);
 /* Gives back what calls that were never started had reserved. */
 void admit_undo(struct call *calls);
 
-/*
- * The worker in slot is dead, and row is a call that it had, with what it cost:
- * that is spent of the budget of its user, or of its key, if the worker still
- * holds something of that.  ERR_BUSY, ERR_MEMORY: see limit_inherit().
- */
-enum err admit_inherit(struct limits *limits, int slot,
-    const struct call_row *row, bool of_key) MUST_CHECK;
-
 #endif /* API_ADMIT_H */

@@ -68,8 +68,8 @@ bool inflight_is_left(const struct inflight *table);
 struct inflight_slot *inflight_enter(struct inflight *table,
     const struct call_row *row);
 void inflight_text(struct inflight_slot *slot, const char *text, size_t len);
-/* The call is over, with the tokens and the cost of row; its record is on its
- * way. */
+/* The call has the tokens and the cost of row now: it is sent, or it is over and
+ * its record on its way. */
 void inflight_used(struct inflight_slot *slot, const struct call_row *row);
 void inflight_leave(struct inflight *table, struct inflight_slot *slot);
 size_t inflight_count(const struct inflight *table);

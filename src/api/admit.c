@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api/app.h"
+#include "api/budget.h"
 #include "api/routes.h"
 #include "api/rules.h"
 #include "api/scoreboard.h"
@@ -19,20 +20,17 @@
 #include "json/read.h"
 
 #define MINUTE_MS   60000
-#define MONTH_MS    (32 * 24 * 3600 * (int64_t)1000)
 #define COMPARE_MS  60000 /* with the tables, a subject with a budget */
 #define READING_MS  5000  /* for the thread that reads what was spent */
 #define WAIT_TURNS  200   /* for the others, times WAIT_NS */
 #define WAIT_NS     5000000
-#define OWNER_SPENT 100000 /* no worker's slot: what is spent, not reserved */
-#define CHOICES_MAX 128    /* of a request: n */
-#define NAME_SIZE   (LIMIT_NAME_MAX + 1)
+#define CHOICES_MAX 128 /* of a request: n */
 
 /* What a call has reserved of a subject (a user, or a key). */
 struct share {
-	char calls[NAME_SIZE]; /* "" where there is no such limit */
-	char tokens[NAME_SIZE];
-	char budget[NAME_SIZE];
+	char calls[BUDGET_NAME_SIZE]; /* "" where there is no such limit */
+	char tokens[BUDGET_NAME_SIZE];
+	char budget[BUDGET_NAME_SIZE];
 	struct limit_state window; /* that the tokens were taken from */
 	int64_t taken;             /* tokens */
 	int64_t reserved;          /* pico-dollars */
@@ -56,33 +54,13 @@ struct admission {
 /* --- names ------------------------------------------------------------ */
 
 static void
-name_of(char out[NAME_SIZE], const char *what, const struct rule *rule,
+name_of(char out[BUDGET_NAME_SIZE], const char *what, const struct rule *rule,
     const char *suffix)
 {
 	const struct uuid *subject =
 	    uuid_is_zero(&rule->key_id) ? &rule->user_id : &rule->key_id;
-	char text[UUID_TEXT_SIZE];
-	struct buf buf;
 
-	uuid_text(subject, text);
-	buf_init(&buf, NAME_SIZE);
-	buf_addf(&buf, "%s:%s%s", what, text, suffix);
-	memcpy(out, buf_str(&buf), buf.len + 1);
-	buf_fini(&buf);
-}
-
-/* The first of its month, UTC: as ":2026-01" and as text for SQL. */
-static void
-month_of(int64_t wall_us, char suffix[16], char start[CLOCK_TEXT_SIZE])
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	clock_text(wall_us, text);
-	suffix[0] = ':';
-	memcpy(suffix + 1, text, 7);
-	suffix[8] = '\0';
-	memcpy(start, text, 8);
-	memcpy(start + 8, "01T00:00:00Z", 13);
+	budget_name(out, what, subject, suffix);
 }
 
 static int
@@ -122,8 +100,8 @@ reply_limited(struct http_request *req, const char *code, int retry_after,
 				     .detail = detail });
 }
 
-struct taken {                /* a request, from one window */
-	char name[NAME_SIZE]; /* "" where there is no such limit */
+struct taken {                       /* a request, from one window */
+	char name[BUDGET_NAME_SIZE]; /* "" where there is no such limit */
 	struct limit_state state;
 };
 
@@ -209,29 +187,30 @@ read_spent(struct http_request *req, const struct rule *rule, const char *start,
 }
 
 struct budget { /* the names of a subject's counters of this month */
-	char budget[NAME_SIZE];
-	char known[NAME_SIZE];   /* a window: it was read */
-	char fresh[NAME_SIZE];   /* a window: compared within COMPARE_MS */
-	char reading[NAME_SIZE]; /* a window: somebody reads */
+	char budget[BUDGET_NAME_SIZE];
+	char known[BUDGET_NAME_SIZE]; /* a window: it was read */
+	char fresh[BUDGET_NAME_SIZE]; /* a window: compared within COMPARE_MS */
+	char reading[BUDGET_NAME_SIZE]; /* a window: somebody reads */
 	char start[CLOCK_TEXT_SIZE];
 };
 
 static void
 name_budget(const struct rule *rule, struct budget *out)
 {
-	char suffix[16];
+	struct budget_month month;
 
-	month_of(clock_wall_us(), suffix, out->start);
-	name_of(out->budget, "budget", rule, suffix);
-	name_of(out->known, "known", rule, suffix);
-	name_of(out->fresh, "fresh", rule, suffix);
-	name_of(out->reading, "reading", rule, suffix);
+	budget_month(clock_wall_us(), &month);
+	memcpy(out->start, month.start, sizeof(out->start));
+	name_of(out->budget, "budget", rule, month.suffix);
+	name_of(out->known, "known", rule, month.suffix);
+	name_of(out->fresh, "fresh", rule, month.suffix);
+	name_of(out->reading, "reading", rule, month.suffix);
 }
 
 static bool
 is_known(struct limits *limits, const struct budget *budget)
 {
-	return limit_look(limits, budget->known, 1, MONTH_MS, NULL) ==
+	return limit_look(limits, budget->known, 1, BUDGET_MONTH_MS, NULL) ==
 	       ERR_LIMIT;
 }
 
@@ -250,10 +229,10 @@ compare(struct http_request *req, const struct rule *rule,
 
 	err = read_spent(req, rule, budget->start, &spent);
 	if (err == OK)
-		err = limit_raise(limits, budget->budget, OWNER_SPENT, spent,
-		    MONTH_MS);
+		err = limit_raise(limits, budget->budget, BUDGET_SPENT, spent,
+		    BUDGET_MONTH_MS);
 	if (err == OK)
-		err = limit_add(limits, budget->known, 1, MONTH_MS);
+		err = limit_add(limits, budget->known, 1, BUDGET_MONTH_MS);
 	return err;
 }
 
@@ -422,9 +401,9 @@ settle(struct call *call)
 		const struct limit_move spent = { .name = share->budget,
 			.owner = admission->app->slot,
 			.used = share->used,
-			.to = OWNER_SPENT,
+			.to = BUDGET_SPENT,
 			.amount = share->used,
-			.lasts_ms = MONTH_MS };
+			.lasts_ms = BUDGET_MONTH_MS };
 
 		settle_tokens(admission->app->limits, share, used);
 		if (share->budget[0] != '\0')
@@ -434,31 +413,11 @@ settle(struct call *call)
 	}
 }
 
-enum err
-admit_inherit(struct limits *limits, int slot, const struct call_row *row,
-    bool of_key)
-{
-	struct rule rule = { .user_id = row->user_id };
-	char suffix[16], start[CLOCK_TEXT_SIZE], name[NAME_SIZE];
-
-	if (row->cost_pico <= 0 ||
-	    (of_key && (row->key_id == NULL ||
-			   uuid_parse(row->key_id, &rule.key_id) != OK)))
-		return OK;
-	month_of(row->started_us, suffix, start);
-	name_of(name, "budget", &rule, suffix);
-	return limit_inherit(limits, &(struct limit_move){ .name = name,
-					 .owner = slot,
-					 .to = OWNER_SPENT,
-					 .amount = row->cost_pico,
-					 .lasts_ms = MONTH_MS });
-}
-
 static enum err
 reserve_calls(struct http_request *req, const struct rule *rule,
     struct share *share)
 {
-	char name[NAME_SIZE];
+	char name[BUDGET_NAME_SIZE];
 	enum err err;
 
 	if (rule->calls < 0)
@@ -469,7 +428,7 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 					       .amount = 1,
 					       .max = rule->calls });
 	if (err == OK)
-		memcpy(share->calls, name, NAME_SIZE);
+		memcpy(share->calls, name, BUDGET_NAME_SIZE);
 	else if (err == ERR_LIMIT)
 		(void)reply_limited(req, "too_many_calls", 1,
 		    "too many model calls at the same time");
@@ -483,7 +442,7 @@ take_tokens(struct http_request *req, const struct size *size,
 {
 	int64_t most = rule->tokens_per_minute;
 	int64_t answer = size->ceiling < 0 ? 0 : size->choices * size->ceiling;
-	char name[NAME_SIZE];
+	char name[BUDGET_NAME_SIZE];
 	enum err err;
 
 	if (most < 0)
@@ -496,7 +455,7 @@ take_tokens(struct http_request *req, const struct size *size,
 	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
 	    &share->window);
 	if (err == OK)
-		memcpy(share->tokens, name, NAME_SIZE);
+		memcpy(share->tokens, name, BUDGET_NAME_SIZE);
 	else if (err == ERR_LIMIT)
 		(void)reply_limited(req, "tokens_exceeded",
 		    (int)share->window.reset_s,
@@ -539,7 +498,7 @@ reserve_budget(struct http_request *req, const struct call *call,
 		.amount = share->reserved,
 		.max = rule->budget_pico });
 	if (err == OK)
-		memcpy(share->budget, budget.budget, NAME_SIZE);
+		memcpy(share->budget, budget.budget, BUDGET_NAME_SIZE);
 	else if (err == ERR_LIMIT)
 		(void)reply_limited(req, "insufficient_quota",
 		    seconds_left_of_month(),

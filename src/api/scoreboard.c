@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 
-#include "api/admit.h"
+#include "api/budget.h"
 #include "base/clock.h"
 #include "llm/usage.h"
 
@@ -160,7 +160,7 @@ spend_call(void *arg, const struct call_row *row)
 	for (int of_key = 0; of_key < 2 && !spending->busy; of_key++) {
 		if (spending->looked_at++ < worker->spent)
 			continue;
-		if (admit_inherit(board->limits, spending->slot, &ended,
+		if (budget_inherit(board->limits, spending->slot, &ended,
 			of_key != 0) == ERR_BUSY)
 			spending->busy = true;
 		else

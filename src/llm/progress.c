@@ -156,19 +156,16 @@ settle_usage(struct progress *progress)
 	call->cost_pico = price_cost(&call->target->price, &call->usage);
 }
 
-/* Who holds what it may cost, and who has to end it if we cannot. */
+/* What it has cost, for who has to end it if we cannot. */
 static void
-tell_usage(struct progress *progress)
+note_usage(struct progress *progress)
 {
-	struct call *call = progress->call;
 	struct call_row row;
 
-	if (progress->slot != NULL) {
-		call_fill_row(call, &row);
-		inflight_used(progress->slot, &row);
-	}
-	if (call->ended != NULL)
-		call->ended(call);
+	if (progress->slot == NULL)
+		return;
+	call_fill_row(progress->call, &row);
+	inflight_used(progress->slot, &row);
 }
 
 /* Not from inside libcurl. */
@@ -188,7 +185,9 @@ finish(struct progress *progress, enum call_end end)
 	if (end == CALL_FAILED && call->error_code == NULL)
 		call_fail(call, "internal_error", NULL);
 	settle_usage(progress);
-	tell_usage(progress);
+	note_usage(progress);
+	if (call->ended != NULL)
+		call->ended(call);
 	count_end(progress->relay, end);
 }
 
@@ -324,6 +323,7 @@ progress_send(struct progress *progress)
 	static const struct transfer_head head = { 200, "", 0 };
 	struct relay *relay = progress->relay;
 
+	note_usage(progress); /* from now on */
 	if (progress->echo != NULL) {
 		receive_head(progress, &head);
 		relay_echo_add(progress);
@@ -365,6 +365,7 @@ progress_start(struct progress *progress)
 	link_in(progress);
 	atomic_fetch_add(&relay->started, 1);
 	call_fill_row(progress->call, &row);
+	row.prompt_tokens = row.completion_tokens = row.cost_pico = 0;
 	if (relay->inflight != NULL) {
 		progress->slot = inflight_enter(relay->inflight, &row);
 		if (progress->slot == NULL) {
