@@ -273,6 +273,16 @@ begin
     if what not in ('requests', 'calls', 'tokens', 'budget') then
         raise exception 'a limit is requests, calls, tokens or budget, not %', what;
     end if;
+    -- infinity and NaN are above every number
+    if what = 'budget' and not (amount between 0 and 9223372 and amount = round(amount, 12)) then
+        raise exception 'a budget is of 0 to 9223372 USD with at most 12 decimals, not %', amount;
+    end if;
+    if what <> 'budget' and not (amount between 1 and 9223372036854775807 and amount = trunc(amount)) then
+        raise exception '% are a whole number from 1 to 9223372036854775807, or null for no limit, not %', what, amount;
+    end if;
+    if window_s not between 1 and 86400 then
+        raise exception 'a window is of 1 to 86400 seconds, not %', window_s;
+    end if;
     insert into minuted.limits as l (user_id, key_id, requests, window_s, calls,
         tokens_per_minute, budget_pico)
     values (the_user, the_key,

@@ -2,8 +2,10 @@
 a worker dies."""
 
 import concurrent.futures
+import decimal
 import os
 import signal
+import subprocess
 import time
 import uuid
 
@@ -427,6 +429,36 @@ def test_the_command_sets_and_lists(four, user):
 def test_the_command_says_what_is_wrong(four, arguments, code):
     done = four.command("limit", *arguments)
     assert done.returncode == code and done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("what, amount, window", [
+    ("calls", "0", None), ("requests", "0", None), ("tokens", "0", None), ("calls", "-1", None),
+    ("calls", "2.7", None), ("tokens", "1.5", None), ("requests", "NaN", None),
+    ("requests", "99999999999999999999", None), ("calls", "Infinity", None),
+    ("budget", "-1", None), ("budget", "Infinity", None), ("budget", "NaN", None),
+    ("budget", "99999999999", None), ("budget", "0.0000000000001", None),
+    ("requests", "5", 90000), ("requests", "5", 0)])
+def test_an_amount_that_is_none_is_refused_in_a_line(four, user, capfd, what, amount, window):
+    with pytest.raises(subprocess.CalledProcessError):
+        limit(four, user, what, amount, window=window)
+    text = capfd.readouterr().err
+    said = str(window) if window is not None else amount
+    assert f", not {said}" in text and "constraint" not in text, text
+    assert four.psql(f"select * from admin.limits where email = '{user.email}'") == []
+    if window is None and amount[0].isdigit():
+        done = four.command("limit", "set", user.email, what, amount)
+        assert done.returncode == 1 and not done.stdout
+        assert len(done.stderr.splitlines()) == 1 and f", not {amount}" in done.stderr
+
+
+@pytest.mark.parametrize("what, amount", [
+    ("calls", "1"), ("tokens", "9223372036854775807"), ("budget", "0"),
+    ("budget", "9223372"), ("budget", "0.000000000001"), ("requests", "2.0"), ("budget", None)])
+def test_an_amount_that_is_one_is_kept_as_it_is(four, user, what, amount):
+    limit(four, user, what, amount)
+    column = {"tokens": "tokens_per_minute", "budget": "monthly_usd"}.get(what, what)
+    kept = four.psql(f"select {column} from admin.limits where email = '{user.email}'")[0][0]
+    assert (decimal.Decimal(kept) == decimal.Decimal(amount)) if amount else kept == ""
 
 
 # Logins.
