@@ -38,7 +38,8 @@ enum err admit_request_or_reply(struct http_request *req) MUST_CHECK;
 
 /*
  * Reserves for every call (linked by next): calls at once, tokens a minute,
- * budget.  Not OK: nothing is reserved and the client was answered: 429, or
+ * budget.  Of the first two the RateLimit headers are written, of the tighter,
+ * where no limit of requests has written them.  Not OK: nothing is reserved and the client was answered: 429, or
  * 503 when what was spent or what it costs cannot be known.
  */
 enum err admit_calls_or_reply(struct http_request *req,

@@ -76,6 +76,7 @@ struct limit_hold {
 	int64_t amount;
 	int64_t max;
 	int64_t taken;
+	struct limit_state *state; /* what is left; NULL: nobody asks */
 };
 enum err limit_hold(struct limits *limits,
     const struct limit_hold *hold) MUST_CHECK;

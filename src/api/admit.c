@@ -413,10 +413,27 @@ settle(struct call *call)
 	}
 }
 
+/* Is less left of a than of b, as a share of it?  Of b, none is less. */
+static bool
+is_tighter(const struct limit_state *a, const struct limit_state *b)
+{
+	return b->limit < 0 || (double)a->remaining / (double)a->limit <
+				   (double)b->remaining / (double)b->limit;
+}
+
+static void
+note_state(const struct limit_state *state, enum err err,
+    struct limit_state *tightest)
+{
+	if (err == ERR_LIMIT || (err == OK && is_tighter(state, tightest)))
+		*tightest = *state;
+}
+
 static enum err
 reserve_calls(struct http_request *req, const struct rule *rule,
-    struct share *share)
+    struct share *share, struct limit_state *tightest)
 {
+	struct limit_state state = { .limit = -1 };
 	char name[BUDGET_NAME_SIZE];
 	enum err err;
 
@@ -426,7 +443,9 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 	err = limit_hold(req->app->limits, &(struct limit_hold){ .name = name,
 					       .owner = req->app->slot,
 					       .amount = 1,
-					       .max = rule->calls });
+					       .max = rule->calls,
+					       .state = &state });
+	note_state(&state, err, tightest);
 	if (err == OK)
 		memcpy(share->calls, name, BUDGET_NAME_SIZE);
 	else if (err == ERR_LIMIT)
@@ -438,7 +457,7 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 /* A ceiling above the whole limit does not keep a call out for ever. */
 static enum err
 take_tokens(struct http_request *req, const struct size *size,
-    const struct rule *rule, struct share *share)
+    const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	int64_t most = rule->tokens_per_minute;
 	int64_t answer = size->ceiling < 0 ? 0 : size->choices * size->ceiling;
@@ -454,6 +473,7 @@ take_tokens(struct http_request *req, const struct size *size,
 	name_of(name, "tokens", rule, "");
 	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
 	    &share->window);
+	note_state(&share->window, err, tightest);
 	if (err == OK)
 		memcpy(share->tokens, name, BUDGET_NAME_SIZE);
 	else if (err == ERR_LIMIT)
@@ -508,15 +528,15 @@ reserve_budget(struct http_request *req, const struct call *call,
 
 static enum err
 reserve(struct http_request *req, const struct call *call,
-    const struct rule *rule, struct share *share)
+    const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	struct size size;
 	enum err err;
 
 	read_size(call, &size);
-	err = reserve_calls(req, rule, share);
+	err = reserve_calls(req, rule, share, tightest);
 	if (err == OK)
-		err = take_tokens(req, &size, rule, share);
+		err = take_tokens(req, &size, rule, share, tightest);
 	if (err == OK)
 		err = reserve_budget(req, call, &size, rule, share);
 	if (err != OK && req->status == 0)
@@ -526,7 +546,7 @@ reserve(struct http_request *req, const struct call *call,
 
 static enum err
 admit_call(struct http_request *req, struct call *call,
-    const struct rule *rules, size_t count)
+    const struct rule *rules, size_t count, struct limit_state *tightest)
 {
 	struct admission *admission =
 	    arena_alloc(req->arena, sizeof(*admission));
@@ -542,7 +562,8 @@ admit_call(struct http_request *req, struct call *call,
 	call->settle = settle;
 	for (size_t i = 0; err == OK && i < count; i++) {
 		admission->count++;
-		err = reserve(req, call, &rules[i], &admission->shares[i]);
+		err = reserve(req, call, &rules[i], &admission->shares[i],
+		    tightest);
 	}
 	return err;
 }
@@ -568,6 +589,7 @@ admit_undo(struct call *calls)
 enum err
 admit_calls_or_reply(struct http_request *req, struct call *calls)
 {
+	struct limit_state tightest = { .limit = -1 };
 	struct rule rules[RULES_APPLY];
 	size_t count;
 	enum err err;
@@ -579,7 +601,10 @@ admit_calls_or_reply(struct http_request *req, struct call *calls)
 		return err;
 	for (struct call *call = calls; err == OK && call != NULL;
 	     call = call->next)
-		err = admit_call(req, call, rules, count);
+		err = admit_call(req, call, rules, count, &tightest);
+	/* a limit of requests, or the playground's, is told already */
+	if (tightest.limit >= 0 && !response_has_header(req, "RateLimit-Limit"))
+		admit_headers(req, &tightest);
 	if (err != OK)
 		admit_undo(calls);
 	return err;

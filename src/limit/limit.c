@@ -717,6 +717,9 @@ limit_hold(struct limits *limits, const struct limit_hold *hold)
 		err = ERR_LIMIT;
 	else
 		err = hold_more(limits, &wanted, hold->amount, 0, 0);
+	add_up(&in_use, hold->taken);
+	add_up(&in_use, err == OK ? hold->amount : 0);
+	fill_state(hold->state, hold->max, in_use, 0);
 	unlock(limits, shard_of(&wanted));
 	return err;
 }

@@ -186,6 +186,20 @@ def test_tokens_a_minute(four, user, provider):
     assert 1 <= int(got.headers["Retry-After"]) <= 60
 
 
+@pytest.mark.parametrize("what, amount", [("tokens", 40), ("calls", 1)])
+def test_a_limit_of_calls_alone_is_told_on_every_answer(four, user, what, amount):
+    limit(four, user, what, amount)
+    with user.chat_stream("chunks=3 delay=1.5") as stream:
+        assert [stream.headers[name] for name in HEADERS][0] == str(amount)
+        assert int(stream.headers["RateLimit-Remaining"]) < amount
+        got = user.chat("chunks=3", max_tokens=35)
+        assert got.status == 429
+        assert [got.headers.get_all(name) for name in HEADERS][0] == [str(amount)]
+        assert got.headers["RateLimit-Reset"] == got.headers["Retry-After"]
+        assert sum(1 for _ in stream.events())
+    assert "RateLimit-Limit" not in user.get("/auth/profile").headers
+
+
 def test_a_ceiling_above_the_limit_is_not_refused_for_ever(four, user):
     limit(four, user, "tokens", 500)
     assert user.chat("chunks=3", max_tokens=5000).status == 200

@@ -253,6 +253,66 @@ one_more(const struct catalog_target *target)
 	return status;
 }
 
+static void
+expect_header(const struct http_request *req, const char *line)
+{
+	cr_expect_not_null(strstr(buf_str(&req->out_headers), line), "%s in %s",
+	    line, buf_str(&req->out_headers));
+}
+
+Test(admit, calls_at_once_are_told_in_headers)
+{
+	struct memory_answer second;
+	struct http_request *req = post(&answer);
+	struct http_request *more = post(&second);
+	struct call *call, *refused;
+
+	set_limits("calls", "1");
+	cr_expect_eq(start(req, &call, &unpriced), 0);
+	expect_header(req, "RateLimit-Limit: 1\r\nRateLimit-Remaining: 0\r\n"
+			   "RateLimit-Reset: 1\r\n");
+	cr_expect_eq(start(more, &refused, &unpriced), 429);
+	expect_header(more, "RateLimit-Limit: 1\r\nRateLimit-Remaining: 0\r\n");
+	admit_undo(call);
+	more->status = 204;
+	request_finish(more);
+	memory_answer_fini(&second);
+	end(req);
+}
+
+Test(admit, tokens_are_told_in_headers)
+{
+	struct memory_answer second;
+	struct http_request *req = post(&answer);
+	struct http_request *more = post(&second);
+	struct call *call, *refused;
+
+	set_limits("calls, tokens_per_minute", "10, 600");
+	cr_expect_eq(start(req, &call, &unpriced), 0); /* 500 */
+	expect_header(req, "RateLimit-Limit: 600\r\nRateLimit-Remaining: 100");
+	cr_expect_eq(start(more, &refused, &unpriced), 429);
+	expect_header(more, "RateLimit-Limit: 600\r\n");
+	admit_undo(call);
+	more->status = 204;
+	request_finish(more);
+	memory_answer_fini(&second);
+	end(req);
+}
+
+Test(admit, a_limit_of_requests_is_told_before_others)
+{
+	struct http_request *req = post(&answer);
+	struct call *call;
+
+	set_limits("calls, requests, window_s", "10, 600, 3600");
+	cr_expect_eq(admit_request_or_reply(req), OK);
+	cr_expect_eq(start(req, &call, &unpriced), 0);
+	expect_header(req, "RateLimit-Limit: 600\r\n");
+	cr_expect_null(strstr(buf_str(&req->out_headers), "Limit: 10\r\n"));
+	admit_undo(call);
+	end(req);
+}
+
 #define RUNNING 3
 
 Test(admit, so_many_calls_at_once)

@@ -131,7 +131,7 @@ Test(limit, nothing_is_given_back_to_the_next_window)
 static int64_t
 held(struct limits *limits, const char *name, int owner)
 {
-	struct limit_hold one = { name, owner, 1, 1, 0 };
+	struct limit_hold one = { name, owner, 1, 1, 0, NULL };
 
 	while (one.max < 100 && limit_hold(limits, &one) != OK)
 		one.max++;
@@ -142,7 +142,7 @@ held(struct limits *limits, const char *name, int owner)
 Test(limit, raising_never_lowers_and_leaves_reservations_beside)
 {
 	struct limits *limits = limits_map(100);
-	const struct limit_hold call = { "a", 1, 4, 100, 0 };
+	const struct limit_hold call = { "a", 1, 4, 100, 0, NULL };
 
 	cr_expect_eq(limit_raise(limits, "a", 9, 10, 0), OK);
 	cr_expect_eq(limit_raise(limits, "a", 9, 5, 0), OK);
@@ -170,7 +170,7 @@ move(struct limits *limits, int owner, int to, int64_t reserved, int64_t amount)
 Test(limit, what_a_call_that_ends_has_used_is_not_raised_twice)
 {
 	struct limits *limits = limits_map(100);
-	const struct limit_hold call = { "a", 1, 10, 100, 0 };
+	const struct limit_hold call = { "a", 1, 10, 100, 0, NULL };
 
 	cr_assert_eq(limit_hold(limits, &call), OK);
 	move(limits, 1, 1, 10, 4);
@@ -191,7 +191,7 @@ Test(limit, what_a_call_that_ends_has_used_is_not_raised_twice)
 Test(limit, a_dead_owners_use_is_inherited_before_it_holds_nothing)
 {
 	struct limits *limits = limits_map(100);
-	const struct limit_hold call = { "a", 1, 10, 100, 0 };
+	const struct limit_hold call = { "a", 1, 10, 100, 0, NULL };
 	const struct limit_move spent = {
 		.name = "a", .owner = 1, .to = 9, .amount = 3
 	};
@@ -438,7 +438,7 @@ Test(limit, what_is_spent_leaves_less_to_hold)
 Test(limit, nobody_waits_long_for_a_taker_that_was_stopped, .timeout = 60)
 {
 	struct limits *limits = limits_map(100);
-	const struct limit_hold call = { "a", 1, 1, 5, 0 };
+	const struct limit_hold call = { "a", 1, 1, 5, 0, NULL };
 	pid_t pid = holding_start(limits, "a");
 	int64_t began_us = clock_mono_us();
 
