@@ -442,6 +442,6 @@ pthread_mutex_unlock(pthread_mutex_t *mutex)
 	    read_fault(line, sizeof(line)) &&
 	    strcmp(line, "stop-with-lock") == 0 &&
 	    unlink(getenv("FAULT_FILE")) == 0)
-		kill(getpid(), SIGSTOP);
+		raise(SIGSTOP); /* this thread, so not after the next line */
 	return next(mutex);
 }
