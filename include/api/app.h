@@ -18,6 +18,7 @@
 
 struct scoreboard; /* scoreboard.h */
 struct pool;       /* api/pool.h */
+struct later;      /* api/later.h */
 struct after;      /* api/after.h */
 struct rules;      /* api/rules.h */
 
@@ -33,7 +34,8 @@ struct app {
 	struct uuid life;         /* of this worker: no other has had it */
 	struct pool *hash_pool;   /* runs ROUTE_HASHES */
 	struct pool *export_pool; /* runs ROUTE_EXPORTS */
-	struct pool *idempotency; /* keeps answers, see idempotency.h */
+	struct pool *idempotency; /* keeps answers, see ticket.h */
+	struct later *later;      /* keeps them when PostgreSQL is back */
 	struct after *after;      /* stores what model calls brought */
 	const struct scoreboard *scoreboard;
 	int64_t started_us; /* monotonic, of the supervisor */

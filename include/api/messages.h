@@ -19,9 +19,15 @@ enum handled messages_delete(struct http_request *req);
 
 /*
  * Stores messages in the caller's chat, in order, all or none, and fills in what
- * they got: id, chat_id, created, updated.  ERR_MISSING: there is no such chat.
+ * they got: id (unless it has one), chat_id, created, updated.  ERR_MISSING:
+ * there is no such chat.
  */
 enum err messages_add(struct http_request *req, const char *chat_id,
     struct message *messages, size_t count) MUST_CHECK;
+
+/* An id for a question that is about to be added.  What earlier attempts at the
+ * request asked without an answer is gone then. */
+enum err messages_ask_id(struct http_request *req, const char *chat_id,
+    struct message *message) MUST_CHECK;
 
 #endif /* API_MESSAGES_H */

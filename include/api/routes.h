@@ -33,7 +33,9 @@ enum route_flags {
 	ROUTE_QUERY_TOKEN = 1 << 2, /* ?token= is taken (EventSource) */
 	ROUTE_STREAMS = 1 << 3,     /* answers with SSE */
 	ROUTE_NDJSON = 1 << 4,      /* application/x-ndjson is taken */
-	ROUTE_NO_STORE = 1 << 5     /* the answer holds a secret */
+	ROUTE_NO_STORE = 1 << 5,    /* the answer holds a secret */
+	ROUTE_ATOMIC = 1 << 6 /* answers at once; all that it does it does with
+	                         req->db, and not unless it answers 2xx */
 };
 
 enum family { /* the tag in the OpenAPI document; the shape of errors */

@@ -84,6 +84,17 @@ void db_rollback(struct db *db);
  * rollback; err, or what the commit came to. */
 enum err db_end(struct db *db, enum err err) MUST_CHECK;
 
+/*
+ * A transaction around those of others: until db_unwrap() their begin and commit
+ * do nothing, and their rollback leaves only that of the whole.  db_unwrap() is
+ * db_end().
+ */
+enum err db_wrap(struct db *db) MUST_CHECK;
+enum err db_unwrap(struct db *db, enum err err) MUST_CHECK;
+bool db_is_wrapped(const struct db *db);
+/* Has a statement in the transaction failed, or a rollback been asked for? */
+bool db_is_broken(const struct db *db);
+
 /* Rows: borrowed text lives until rows_free(); NULL columns are NULL. */
 size_t rows_count(const struct db_rows *rows);
 const char *rows_text(const struct db_rows *rows, size_t row, size_t col);

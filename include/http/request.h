@@ -21,6 +21,7 @@
 #include "base/uuid.h"
 
 struct app;          /* api/app.h: everything of the worker that handlers use */
+struct ticket;       /* api/ticket.h */
 struct problem_item; /* problem.c */
 struct db;           /* db/db.h */
 struct route;        /* api/routes.h */
@@ -132,6 +133,10 @@ struct http_request {
 	bool gone;              /* the client left */
 	struct fail fail;
 	struct problem_fields bad;
+
+	struct ticket *ticket; /* of an Idempotency-Key; NULL without one */
+	struct uuid call_id;   /* of the call it makes; zero: a new one */
+	bool in_doubt;         /* what failed may turn out to be done */
 
 	/* for the log line, when a model was called */
 	const char *log_model; /* in arena */

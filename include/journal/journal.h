@@ -99,6 +99,14 @@ enum err journal_submit_all(struct journal *journal, struct record *first,
  * who are hurried that they have waited for long enough. */
 void journal_watch(struct journal *journal);
 
+/* Would what is submitted now be kept within JOURNAL_WAIT_MS, at the pace of the
+ * last batches?  Who is hurried is not to wait in vain. */
+bool journal_is_in_time(const struct journal *journal);
+
+/* Do records of any worker of this machine wait in the spool?  Looks at the
+ * disk. */
+bool journal_any_waits(const struct journal *journal);
+
 /* P4: may there be a place for the record of a call that would start now?  If
  * not, it is refused. */
 bool journal_accepts(const struct journal *journal);

@@ -53,8 +53,9 @@ struct record {
 	void *arg;
 	bool more; /* the next one is of the same group; set by the journal */
 	/* Somebody waits for done(): it says DURABLE_NONE after
-	 * JOURNAL_WAIT_MS, by the thread of journal_watch(), though the record
-	 * may be kept later. */
+	 * JOURNAL_WAIT_MS, by the thread of journal_watch().  The record and
+	 * its group, of which it is the last, leave the queue then; those that
+	 * are being written may be kept later. */
 	bool hurried;
 	/* Kept at the first try or not at all: done() says DURABLE_NONE at once
 	 * when neither PostgreSQL nor the spool takes it. */

@@ -143,6 +143,9 @@ enum err spool_oldest(struct spool *spool,
 bool spool_pass_over(struct spool *spool, const char *name, enum err why);
 /* Is nothing being written and nothing waiting that can be delivered? */
 bool spool_is_empty(struct spool *spool);
+/* Has a slot, of whatever worker, records that are not delivered?  Never
+ * blocks. */
+bool spool_any_waits(const struct spool *spool);
 void spool_seal(struct spool *spool);
 enum err spool_remove(struct spool *spool, const char *name) MUST_CHECK;
 int spool_dir_fd(const struct spool *spool); /* of the slot; borrowed */

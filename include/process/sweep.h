@@ -16,12 +16,13 @@ struct sweeper {
 };
 
 /*
- * Takes at most one WORKER_DEAD slot, writes the end ("interrupted", with the
- * text so far, and tokens and cost by estimate) of its calls through journal, and releases the Idempotency-Keys
- * that it held, so that what is sent again runs anew (while PostgreSQL is away
- * they are released by their age).  Called often by a living worker; returns
- * at once when there is nothing to do.  The slot is free again only when every
- * record is durable, so that our own death changes nothing.
+ * Takes a WORKER_DEAD slot, writes the end ("interrupted", with the text so far,
+ * and tokens and cost by estimate) of its calls through journal, and releases
+ * the Idempotency-Keys that it held, so that what is sent again runs anew.
+ * Called often by a living worker; returns at once when there is nothing to do.
+ * The slot is free again only when every record is durable and the keys are
+ * released, so that our own death changes nothing; while PostgreSQL is away
+ * slots wait with their keys only.
  */
 void sweep_dead(const struct sweeper *sweeper);
 

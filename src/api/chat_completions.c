@@ -306,7 +306,9 @@ chat_completions(struct http_request *req)
 	    llm_target_or_reply(req, fields.model, &fields.snapshot);
 	if (fields.target == NULL)
 		return ANSWERED;
-	err = messages_add(req, chat_id, &fields.question, 1);
+	err = messages_ask_id(req, chat_id, &fields.question);
+	if (err == OK)
+		err = messages_add(req, chat_id, &fields.question, 1);
 	if (err != OK) {
 		snapshot_release(fields.snapshot);
 		return refuse(req, err);

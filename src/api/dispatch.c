@@ -171,7 +171,11 @@ check_who_or_reply(struct http_request *req)
 enum handled
 dispatch_handler(struct http_request *req)
 {
-	return req->route->handler(req);
+	enum handled handled = req->route->handler(req);
+
+	if (handled == ANSWERED)
+		idempotency_settle(req);
+	return handled;
 }
 
 /* A page of a list does not wait behind clients that fetch files. */

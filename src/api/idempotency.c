@@ -1,189 +1,21 @@
 /*
- * idempotency.c - a POST that is sent again is done once.
- *
- * The answer is made in any thread, the relay's and the journal's among them,
- * which may not wait for PostgreSQL.  So the request goes through a pool
- * between its answer and the sending of it.
+ * idempotency.c - a POST that is sent again is done once: taking keys, and
+ * giving kept answers again.  How a request ends is ticket.c's.
  */
 #include "api/idempotency.h"
 
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
 #include "api/app.h"
 #include "api/routes.h"
-#include "auth/secret.h"
-#include "base/clock.h"
+#include "api/ticket.h"
 #include "base/codec.h"
-#include "base/log.h"
 #include "http/problem.h"
 #include "http/response.h"
 
-#define THREADS     4
-#define TRY_US      2000000 /* while PostgreSQL does not take an answer */
-#define PAUSE_NS    50000000
-#define TURNS       3 /* of a key that is given up while it is asked for */
-#define HEADERS_MAX 4096
-#define NUMBER_SIZE 24
-
-/* The request that has taken a key. */
-struct ticket {
-	char key_hash[SECRET_HASH_SIZE];
-	char request_hash[SECRET_HASH_SIZE];
-	char attempt[UUID_TEXT_SIZE];
-	struct http_copy copy; /* of a streamed answer */
-	int64_t until_us;
-};
-
-/* --- keeping ---------------------------------------------------------- */
-
-/* The headers that belong to an answer; the others are each request's own. */
-static bool
-belongs(const char *line)
-{
-	static const char *const names[] = {
-		"X-Call-Id:", "X-Durable:", "Link:", "Location:"
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strncasecmp(line, names[i], strlen(names[i])) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-pick_headers(const struct buf *from, struct buf *out)
-{
-	const char *line = buf_str(from);
-	const char *end;
-
-	for (; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
-		if (belongs(line))
-			buf_add(out, line, (size_t)(end + 2 - line));
-	}
-}
-
-/* What is no answer to keep: the same request may be tried again. */
-static bool
-is_failure(const struct http_request *req)
-{
-	if (req->status < 200 || req->status >= 500 || req->status == 429 ||
-	    req->status == 499)
-		return true;
-	if (req->streaming)
-		return req->gone || req->fail.err != OK;
-	return !buf_ok(&req->out) || !buf_ok(&req->out_headers);
-}
-
-/* "\x" and hex, as bytea is written; false: it is not kept. */
-static bool
-body_text(const struct http_request *req, const struct ticket *ticket,
-    struct buf *out)
-{
-	const struct buf *body =
-	    req->streaming ? &ticket->copy.body : &req->out;
-	size_t max =
-	    req->streaming ? IDEMPOTENCY_STREAM_MAX : IDEMPOTENCY_BODY_MAX;
-	char *hex;
-
-	if (!buf_ok(body) || body->len > max ||
-	    (req->route->flags & ROUTE_NO_STORE) != 0)
-		return false;
-	hex = arena_alloc(req->arena, 2 * body->len + 3);
-	if (hex == NULL)
-		return false;
-	hex[0] = '\\';
-	hex[1] = 'x';
-	codec_hex(buf_str(body), body->len, hex + 2);
-	buf_add(out, hex, 2 * body->len + 2);
-	return buf_ok(out);
-}
-
-static enum err
-keep(struct http_request *req, const struct ticket *ticket)
-{
-	const struct buf *from =
-	    req->streaming ? &ticket->copy.headers : &req->out_headers;
-	struct buf headers, body, status;
-	const char *args[] = { req->who.user_text, ticket->key_hash,
-		ticket->attempt, NULL, req->out_type, NULL, NULL };
-	enum err err = ERR_MEMORY;
-
-	buf_init(&headers, HEADERS_MAX);
-	buf_init(&status, NUMBER_SIZE);
-	buf_init(&body, 2 * (size_t)IDEMPOTENCY_BODY_MAX + 4);
-	pick_headers(from, &headers);
-	buf_addf(&status, "%d", req->status);
-	args[3] = buf_str(&status);
-	args[5] = buf_str(&headers);
-	if (body_text(req, ticket, &body))
-		args[6] = buf_str(&body);
-	if (buf_ok(&headers) && buf_ok(&status))
-		err = db_query(req->db, DB_IDEMPOTENCY_KEEP, args, NULL);
-	buf_fini(&headers);
-	buf_fini(&status);
-	buf_fini(&body);
-	return err;
-}
-
-static enum err
-let_go(struct http_request *req, const struct ticket *ticket)
-{
-	const char *args[] = { req->who.user_text, ticket->key_hash,
-		ticket->attempt };
-
-	return db_query(req->db, DB_IDEMPOTENCY_DROP, args, NULL);
-}
-
-static enum err
-conclude(struct http_request *req, const struct ticket *ticket)
-{
-	return is_failure(req) ? let_go(req, ticket) : keep(req, ticket);
-}
-
-/* In a thread of the pool.  The work is done, so the answer goes out even if
- * it cannot be kept: the key then stays taken, and nothing is done twice. */
-static enum handled
-conclude_and_answer(struct http_request *req)
-{
-	const struct timespec pause = { .tv_nsec = PAUSE_NS };
-	const struct ticket *ticket = req->before_send_arg;
-	enum err err = conclude(req, ticket);
-
-	while ((err == ERR_BUSY || err == ERR_TIMEOUT) &&
-	       clock_mono_us() < ticket->until_us) {
-		(void)nanosleep(&pause, NULL); /* signals are blocked */
-		err = conclude(req, ticket);
-	}
-	if (err != OK)
-		log_warn("the answer to request %s could not be kept: %s",
-		    req->id, err_name(err));
-	return ANSWERED;
-}
-
-enum err
-idempotency_start(const struct config *config, struct pool **out)
-{
-	const struct pool_options options = { .config = config,
-		.name = "idempotency",
-		.threads = THREADS,
-		/* as many requests as there can be: it is never full */
-		.queue_max = (size_t)config->connections_max,
-		.run = conclude_and_answer };
-
-	return pool_start(&options, out);
-}
-
-static bool
-before_send(struct http_request *req, void *arg)
-{
-	struct ticket *ticket = arg;
-
-	ticket->until_us = clock_mono_us() + TRY_US;
-	return pool_submit(req->app->idempotency, req) == OK;
-}
+#define TURNS     3 /* of a key that is given up while it is asked for */
+#define TAIL      8 /* bytes of an id that are not its time */
+#define TAIL_FROM (SECRET_HASH_SIZE - 1 + 16 + TAIL) /* hash, seed, number */
 
 /* --- giving again ----------------------------------------------------- */
 
@@ -192,8 +24,7 @@ reply(struct http_request *req, enum err err, const char *code,
     const char *detail)
 {
 	(void)problem_send(req,
-	    &(struct problem){
-		.err = err, .code = code, .retry_after = 1, .detail = detail });
+	    &(struct problem){ .err = err, .code = code, .detail = detail });
 }
 
 static void
@@ -226,13 +57,15 @@ add_body(struct http_request *req, const char *hex)
 }
 
 /* Columns of find.sql. */
-enum column { REQUEST_HASH, DONE, STATUS, CONTENT_TYPE, HEADERS, BODY };
+enum column { REQUEST_HASH, DONE, STATUS, CONTENT_TYPE, HEADERS, BODY, FREED };
 
 static void
 replay(struct http_request *req, const struct db_rows *rows)
 {
 	const char *type = NULL;
 
+	if (!rows_is_null(rows, 0, HEADERS))
+		add_headers(req, rows_text(rows, 0, HEADERS));
 	if (rows_is_null(rows, 0, BODY)) {
 		reply(req, ERR_CONFLICT, "idempotency_not_kept",
 		    "this request was done; its answer is not given again");
@@ -242,9 +75,19 @@ replay(struct http_request *req, const struct db_rows *rows)
 		type =
 		    arena_strdup(req->arena, rows_text(rows, 0, CONTENT_TYPE));
 	response_header(req, "Idempotency-Replayed", "true");
-	add_headers(req, rows_text(rows, 0, HEADERS));
 	add_body(req, rows_text(rows, 0, BODY));
 	(void)response_type(req, (int)rows_int64(rows, 0, STATUS), type);
+}
+
+static void
+reply_running(struct http_request *req)
+{
+	(void)problem_send(req,
+	    &(struct problem){ .err = ERR_CONFLICT,
+		.code = "idempotency_running",
+		.retry_after = 1,
+		.detail = "the request with this Idempotency-Key is still "
+			  "running" });
 }
 
 static void
@@ -254,15 +97,15 @@ answer(struct http_request *req, const struct ticket *ticket,
 	if (strcmp(rows_text(rows, 0, REQUEST_HASH), ticket->request_hash) != 0)
 		reply(req, ERR_CONFLICT, "idempotency_mismatch",
 		    "this Idempotency-Key was used for another request");
-	else if (!rows_bool(rows, 0, DONE))
-		reply(req, ERR_CONFLICT, "idempotency_running",
-		    "the request with this Idempotency-Key is still running");
-	else
+	else if (rows_bool(rows, 0, DONE))
 		replay(req, rows);
+	else
+		reply_running(req);
 }
 
 /* --- taking ----------------------------------------------------------- */
 
+/* How long an attempt may take, in ms. */
 static const char *
 patience_ms(struct http_request *req)
 {
@@ -270,14 +113,20 @@ patience_ms(struct http_request *req)
 	    (long long)req->app->config->total_ms + IDEMPOTENCY_GRACE_MS);
 }
 
-/* ERR_CONFLICT: somebody else has it. */
+static bool
+makes_a_call(const struct http_request *req)
+{
+	return req->route->limit == LIMIT_CALL;
+}
+
+/* ERR_CONFLICT: somebody else has it.  waits: so do records in a spool. */
 static enum err
-take(struct http_request *req, const struct ticket *ticket)
+take(struct http_request *req, struct ticket *ticket, bool waits)
 {
 	char life[UUID_TEXT_SIZE];
 	const char *args[] = { req->who.user_text, ticket->key_hash,
-		ticket->request_hash, req->route->path, ticket->attempt,
-		patience_ms(req), life };
+		ticket->request_hash, req->route->path, ticket->attempt_text,
+		patience_ms(req), life, waits ? "true" : "false" };
 	struct db_rows *rows = NULL;
 	enum err err;
 
@@ -287,32 +136,50 @@ take(struct http_request *req, const struct ticket *ticket)
 	err = db_query(req->db, DB_IDEMPOTENCY_TAKE, args, &rows);
 	if (err == OK && rows_count(rows) == 0)
 		err = ERR_CONFLICT;
+	if (err == OK && !rows_uuid(rows, 0, 0, &ticket->seed))
+		err = ERR_BUG;
+	if (err == OK)
+		ticket->again = rows_bool(rows, 0, 1);
 	rows_free(rows);
 	return err;
 }
 
+/* It is asked for only when it matters: that takes a look at the disk. */
+static bool
+worth_another(struct http_request *req, const struct db_rows *rows, bool waits)
+{
+	return rows_count(rows) == 0 ||
+	       (waits && rows_bool(rows, 0, FREED) &&
+		   !rows_bool(rows, 0, DONE) &&
+		   !journal_any_waits(req->app->journal));
+}
+
 /* OK: it is ours.  ERR_CONFLICT: the client was answered. */
 static enum err
-take_or_answer(struct http_request *req, const struct ticket *ticket)
+take_or_answer(struct http_request *req, struct ticket *ticket)
 {
-	const char *args[] = { req->who.user_text, ticket->key_hash };
+	const char *args[] = { req->who.user_text, ticket->key_hash,
+		patience_ms(req) };
+	bool waits = makes_a_call(req);
 	struct db_rows *rows = NULL;
-	bool found = false;
+	bool again = true;
 	enum err err;
 
-	for (int turn = 0; turn < TURNS && !found; turn++) {
-		err = take(req, ticket);
+	for (int turn = 0; turn < TURNS && again; turn++) {
+		err = take(req, ticket, waits);
 		if (err != ERR_CONFLICT)
 			return err;
 		err = db_query(req->db, DB_IDEMPOTENCY_FIND, args, &rows);
 		if (err != OK)
 			return err;
-		found = rows_count(rows) > 0;
-		if (found)
+		again = worth_another(req, rows, waits);
+		if (again && rows_count(rows) > 0)
+			waits = false;
+		if (!again)
 			answer(req, ticket, rows);
 		rows_free(rows);
 	}
-	return found ? ERR_CONFLICT : ERR_BUSY;
+	return again ? ERR_BUSY : ERR_CONFLICT;
 }
 
 static bool
@@ -360,7 +227,6 @@ static enum err
 make_ticket(struct http_request *req, const char *key, struct ticket **out)
 {
 	struct ticket *ticket = arena_alloc(req->arena, sizeof(*ticket));
-	struct uuid attempt;
 	enum err err;
 
 	if (ticket == NULL)
@@ -369,12 +235,12 @@ make_ticket(struct http_request *req, const char *key, struct ticket **out)
 	buf_init(&ticket->copy.body, IDEMPOTENCY_STREAM_MAX);
 	err = arena_on_free(req->arena, forget_copy, &ticket->copy);
 	if (err == OK)
-		err = uuid_make(&attempt);
+		err = uuid_make(&ticket->attempt);
 	if (err == OK)
 		err = hash(req, key, ticket);
 	if (err != OK)
 		return err;
-	uuid_text(&attempt, ticket->attempt);
+	uuid_text(&ticket->attempt, ticket->attempt_text);
 	*out = ticket;
 	return OK;
 }
@@ -385,6 +251,18 @@ takes_keys(const struct http_request *req)
 {
 	return req->method == HTTP_POST && req->route->role != ROLE_PUBLIC &&
 	       (req->route->flags & ROUTE_HASHES) == 0;
+}
+
+/* The key is ours: from now on the request's end sees to it. */
+static enum err
+begin(struct http_request *req, struct ticket *ticket)
+{
+	ticket_keep_at_end(req, ticket);
+	if ((req->route->flags & ROUTE_ATOMIC) != 0)
+		return db_wrap(req->db);
+	if (makes_a_call(req))
+		req->call_id = ticket->attempt;
+	return OK;
 }
 
 bool
@@ -405,14 +283,91 @@ idempotency_passes_or_reply(struct http_request *req)
 	err = make_ticket(req, key, &ticket);
 	if (err == OK)
 		err = take_or_answer(req, ticket);
-	if (err == OK) {
-		req->copy = &ticket->copy;
-		req->before_send = before_send;
-		req->before_send_arg = ticket;
+	if (err == OK)
+		err = begin(req, ticket);
+	if (err == OK)
 		return true;
-	}
 	if (req->status == 0)
 		(void)problem_of(req, request_fail(req, err, "idempotency: %s",
 					  db_fault(req->db)->sqlstate));
 	return false;
+}
+
+void
+idempotency_settle(struct http_request *req)
+{
+	if (req->ticket != NULL && req->db != NULL && db_is_wrapped(req->db))
+		ticket_commit(req);
+}
+
+/* --- ids -------------------------------------------------------------- */
+
+/* The end of an id, which every attempt makes anew from what it has. */
+static void
+set_tail(const struct ticket *ticket, uint64_t number, struct uuid *id)
+{
+	char hash[SECRET_HASH_SIZE];
+	uint8_t from[TAIL_FROM];
+	uint8_t *at = id->bytes + sizeof(id->bytes) - TAIL;
+
+	memcpy(from, ticket->request_hash, SECRET_HASH_SIZE - 1);
+	memcpy(from + SECRET_HASH_SIZE - 1, ticket->seed.bytes, 16);
+	for (int i = 0; i < TAIL; i++)
+		from[TAIL_FROM - 1 - i] = (uint8_t)(number >> (8 * i));
+	secret_hash_bytes(from, sizeof(from), hash);
+	for (int i = 0; i < TAIL; i++)
+		at[i] = (uint8_t)(codec_hex_value(hash[2 * i]) << 4 |
+				  codec_hex_value(hash[2 * i + 1]));
+	at[0] = (uint8_t)(0x80 | (at[0] & 0x3f));
+}
+
+/* The seed's time, as much later as ids were made from it: their order is that
+ * in which they were made. */
+static void
+set_time(const struct ticket *ticket, uint64_t number, struct uuid *id)
+{
+	uint64_t time = 0;
+
+	*id = ticket->seed;
+	for (int i = 0; i < 6; i++)
+		time = time << 8 | id->bytes[i];
+	time = time << 12 | (uint64_t)(id->bytes[6] & 0x0f) << 8 | id->bytes[7];
+	time += number;
+	for (int i = 0; i < 6; i++)
+		id->bytes[i] = (uint8_t)(time >> (52 - 8 * i));
+	id->bytes[6] = (uint8_t)(0x70 | (time >> 8 & 0x0f));
+	id->bytes[7] = (uint8_t)time;
+}
+
+enum err
+idempotency_id(struct http_request *req, struct uuid *out)
+{
+	struct ticket *ticket = req->ticket;
+
+	if (ticket == NULL)
+		return uuid_make(out);
+	set_time(ticket, ticket->made, out);
+	set_tail(ticket, ticket->made, out);
+	ticket->made++;
+	return OK;
+}
+
+enum err
+idempotency_mark(const struct http_request *req, struct uuid *out)
+{
+	enum err err = uuid_make(out);
+
+	if (err == OK && req->ticket != NULL)
+		set_tail(req->ticket, 0, out);
+	return err;
+}
+
+bool
+idempotency_marked(const struct http_request *req, struct uuid *out)
+{
+	if (req->ticket == NULL || !req->ticket->again)
+		return false;
+	*out = req->ticket->seed;
+	set_tail(req->ticket, 0, out);
+	return true;
 }

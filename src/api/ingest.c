@@ -131,7 +131,7 @@ submit(struct http_request *req, struct record *first, size_t count)
 {
 	struct journal *journal = req->app->journal;
 
-	if (!journal_accepts(journal))
+	if (!journal_accepts(journal) || !journal_is_in_time(journal))
 		return ERR_BUSY;
 	req->db = NULL;
 	return journal_submit_all(journal, first, count);

@@ -3,6 +3,7 @@
  */
 #include "api/logfields.h"
 
+#include "api/idempotency.h"
 #include "api/ingest.h"
 #include "base/clock.h"
 #include "http/body.h"
@@ -79,13 +80,13 @@ read_entry(struct problem_fields *bad, const struct jsonr *object,
 
 /* The end of reading: an id for what is to be kept. */
 static enum err
-settle(struct problem_fields *bad, struct entry *entry)
+settle(struct http_request *req, struct entry *entry)
 {
-	if (problem_fields_any(bad))
+	if (problem_fields_any(problem_fields(req)))
 		return ERR_INPUT;
 	if (entry->user == NULL)
 		return ERR_MEMORY;
-	return entry->has_id ? OK : uuid_make(&entry->id);
+	return entry->has_id ? OK : idempotency_id(req, &entry->id);
 }
 
 enum err
@@ -102,7 +103,7 @@ logfields_event(struct http_request *req, const struct jsonr *object,
 	body_string(bad, object, "message", REQUIRED, 1, INGEST_MESSAGE_MAX,
 	    &message);
 	body_word(bad, object, "level", OPTIONAL, levels, &level);
-	err = settle(bad, &entry);
+	err = settle(req, &entry);
 	if (err != OK)
 		return err;
 	return record_event(&(struct event_row){ .id = entry.id,
@@ -131,7 +132,7 @@ logfields_llm(struct http_request *req, const struct jsonr *object,
 	body_string(bad, object, "query", OPTIONAL, 0, INGEST_TEXT_MAX, &query);
 	body_string(bad, object, "response", OPTIONAL, 0, INGEST_TEXT_MAX,
 	    &response);
-	err = settle(bad, &entry);
+	err = settle(req, &entry);
 	if (err != OK)
 		return err;
 	err = record_call(&(struct call_row){ .id = entry.id,
@@ -156,6 +157,6 @@ logfields_llm(struct http_request *req, const struct jsonr *object,
 			      .response_text = response },
 	    out);
 	if (err == OK)
-		(*out)->is_new = !entry.has_id;
+		(*out)->is_new = !entry.has_id && req->ticket == NULL;
 	return err;
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "api/idempotency.h"
 #include "api/message.h"
 #include "api/pages.h"
 #include "base/uuid.h"
@@ -82,6 +83,32 @@ give_id(struct http_request *req, struct message *message)
 	return OK;
 }
 
+enum err
+messages_ask_id(struct http_request *req, const char *chat_id,
+    struct message *message)
+{
+	char *text = arena_alloc(req->arena, UUID_TEXT_SIZE);
+	char before[UUID_TEXT_SIZE];
+	const char *args[] = { req->who.user_text, chat_id, before };
+	struct uuid id;
+	enum err err;
+
+	if (text == NULL)
+		return ERR_MEMORY;
+	if (idempotency_marked(req, &id)) {
+		uuid_text(&id, before);
+		err = db_query(req->db, DB_MESSAGES_FORGET, args, NULL);
+		if (err != OK)
+			return err;
+	}
+	err = idempotency_mark(req, &id);
+	if (err != OK)
+		return err;
+	uuid_text(&id, text);
+	message->id = text;
+	return OK;
+}
+
 static enum err
 insert(struct http_request *req, const char *const *args,
     struct message *messages, size_t count)
@@ -117,7 +144,8 @@ messages_add(struct http_request *req, const char *chat_id,
 	jsonw_init(&w, &records);
 	jsonw_array(&w);
 	for (size_t i = 0; err == OK && i < count; i++) {
-		err = give_id(req, &messages[i]);
+		if (messages[i].id == NULL)
+			err = give_id(req, &messages[i]);
 		messages[i].chat_id = chat_id;
 		message_write_record(&w, &messages[i]);
 	}

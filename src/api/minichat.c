@@ -270,24 +270,16 @@ static enum err
 ask_own(struct http_request *req, const struct question *question,
     struct message *message)
 {
-	const char *args[3] = { req->who.user_text, NULL, question->text };
-	char canonical[UUID_TEXT_SIZE];
-	struct uuid id;
-	enum err err = uuid_make(&id);
+	const char *args[3] = { req->who.user_text, message->id,
+		question->text };
 
-	if (err != OK)
-		return err;
-	uuid_text(&id, canonical);
-	args[1] = arena_strdup(req->arena, canonical);
-	if (args[1] == NULL)
-		return ERR_MEMORY;
-	message->id = args[1];
 	message->chat_id = question->chat;
 	return db_query(req->db, DB_MINICHAT_ASK, args, NULL);
 }
 
+/* Ready to be asked: what an earlier attempt asked is no context of it. */
 static enum err
-ask(struct http_request *req, const struct question *question,
+prepare(struct http_request *req, const struct question *question,
     struct message *message)
 {
 	*message = (struct message){
@@ -300,6 +292,13 @@ ask(struct http_request *req, const struct question *question,
 		.latency = -1,
 		.cost_pico = -1,
 	};
+	return messages_ask_id(req, question->chat, message);
+}
+
+static enum err
+ask(struct http_request *req, const struct question *question,
+    struct message *message)
+{
 	if (strcmp(question->chat, req->who.user_text) == 0)
 		return ask_own(req, question, message);
 	return messages_add(req, question->chat, message, 1);
@@ -390,7 +389,9 @@ run(struct http_request *req, struct question *question)
 	call = make_call(req, question);
 	if (call == NULL)
 		return ANSWERED;
-	err = set_request(req, call);
+	err = prepare(req, question, &message);
+	if (err == OK)
+		err = set_request(req, call);
 	if (err == OK)
 		err = ask(req, question, &message);
 	if (err != OK) {

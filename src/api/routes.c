@@ -84,35 +84,35 @@ const struct route routes[] = {
 	{ HTTP_GET,    "/api/user",                 logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/auth/user",            logger_profile_get,       ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/api-keys",             apikeys_list,             ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
-	{ HTTP_POST,   "/api/api-keys",             apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/api-keys",             apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE | ROUTE_ATOMIC,     FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/api-keys/:id",         apikeys_get,              ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_PUT,    "/api/api-keys/:id",         apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_PATCH,  "/api/api-keys/:id",         apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_DELETE, "/api/api-keys/:id",         apikeys_delete,           ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/apikeys",              apikeys_list,             ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
-	{ HTTP_POST,   "/api/apikeys",              apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_LOGGER },
+	{ HTTP_POST,   "/api/apikeys",              apikeys_create,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE | ROUTE_ATOMIC,     FAMILY_LOGGER },
 	{ HTTP_GET,    "/api/apikeys/:id",          apikeys_get,              ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_PUT,    "/api/apikeys/:id",          apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_PATCH,  "/api/apikeys/:id",          apikeys_update,           ROLE_LOGIN,  SMALL,       LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 	{ HTTP_DELETE, "/api/apikeys/:id",          apikeys_delete,           ROLE_LOGIN,  0,           LIMIT_NONE,     0,                                 FAMILY_LOGGER },
 
 	/* each under /api and under /api/v1 */
-	CHATS(HTTP_POST,   "/chats",                        chats_create,         LARGE,       LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/chats",                        chats_create,         LARGE,       LIMIT_NONE, ROUTE_ATOMIC)
 	CHATS(HTTP_GET,    "/chats",                        chats_list,           0,           LIMIT_NONE, 0)
 	CHATS(HTTP_GET,    "/chats/search",                 chats_search,         0,           LIMIT_NONE, 0)
 	CHATS(HTTP_GET,    "/chats/:id",                    chats_get,            0,           LIMIT_NONE, 0)
 	CHATS(HTTP_PUT,    "/chats/:id",                    chats_update,         LARGE,       LIMIT_NONE, 0)
 	CHATS(HTTP_DELETE, "/chats/:id",                    chats_delete,         0,           LIMIT_NONE, 0)
 	CHATS(HTTP_POST,   "/chats/:id/completions",        chat_completions,     BODY_CONFIG, LIMIT_CALL, ROUTE_STREAMS)
-	CHATS(HTTP_POST,   "/:chatId/messages",             messages_create,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/:chatId/messages",             messages_create,      BODY_CONFIG, LIMIT_NONE, ROUTE_ATOMIC)
 	CHATS(HTTP_GET,    "/:chatId/messages",             messages_list,        0,           LIMIT_NONE, 0)
-	CHATS(HTTP_POST,   "/:chatId/messages/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/:chatId/messages/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, ROUTE_ATOMIC)
 	CHATS(HTTP_GET,    "/:chatId/messages/:id",         messages_get,         0,           LIMIT_NONE, 0)
 	CHATS(HTTP_PUT,    "/:chatId/messages/:id",         messages_update,      BODY_CONFIG, LIMIT_NONE, 0)
 	CHATS(HTTP_DELETE, "/:chatId/messages/:id",         messages_delete,      0,           LIMIT_NONE, 0)
-	CHATS(HTTP_POST,   "/messages/:chatId",             messages_create,      BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/messages/:chatId",             messages_create,      BODY_CONFIG, LIMIT_NONE, ROUTE_ATOMIC)
 	CHATS(HTTP_GET,    "/messages/:chatId",             messages_list,        0,           LIMIT_NONE, 0)
-	CHATS(HTTP_POST,   "/messages/:chatId/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, 0)
+	CHATS(HTTP_POST,   "/messages/:chatId/batch",       messages_create_many, BODY_CONFIG, LIMIT_NONE, ROUTE_ATOMIC)
 	CHATS(HTTP_GET,    "/messages/:chatId/:id",         messages_get,         0,           LIMIT_NONE, 0)
 	CHATS(HTTP_PUT,    "/messages/:chatId/:id",         messages_update,      BODY_CONFIG, LIMIT_NONE, 0)
 	CHATS(HTTP_DELETE, "/messages/:chatId/:id",         messages_delete,      0,           LIMIT_NONE, 0)
@@ -136,11 +136,11 @@ const struct route routes[] = {
 	{ HTTP_POST,   "/api/users/register",       chats_register,           ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
 	{ HTTP_POST,   "/api/users/login",          chats_login,              ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
 	{ HTTP_GET,    "/api/users/profile",        chats_profile,            ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_CHATS },
-	{ HTTP_POST,   "/api/users/generate-api-key", chats_generate_key,     ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_CHATS },
+	{ HTTP_POST,   "/api/users/generate-api-key", chats_generate_key,     ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE | ROUTE_ATOMIC,     FAMILY_CHATS },
 	{ HTTP_POST,   "/api/v1/users/register",    chats_register,           ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
 	{ HTTP_POST,   "/api/v1/users/login",       chats_login,              ROLE_PUBLIC, SMALL,       LIMIT_LOGIN,    ROUTE_HASHES | ROUTE_NO_STORE,     FAMILY_CHATS },
 	{ HTTP_GET,    "/api/v1/users/profile",     chats_profile,            ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_CHATS },
-	{ HTTP_POST,   "/api/v1/users/generate-api-key", chats_generate_key,  ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE,                    FAMILY_CHATS },
+	{ HTTP_POST,   "/api/v1/users/generate-api-key", chats_generate_key,  ROLE_LOGIN,  SMALL,       LIMIT_NONE,     ROUTE_NO_STORE | ROUTE_ATOMIC,     FAMILY_CHATS },
 
 	{ HTTP_POST,   "/v1/chat/completions",      gateway_chat_completions, ROLE_USER,   BODY_CONFIG, LIMIT_CALL,     ROUTE_STREAMS,                     FAMILY_GATEWAY },
 	{ HTTP_GET,    "/v1/models",                gateway_models_list,      ROLE_USER,   0,           LIMIT_NONE,     0,                                 FAMILY_GATEWAY },

@@ -38,8 +38,10 @@ struct db {
 	PGconn *conn; /* NULL: not connected */
 	uint64_t generation;
 	bool in_transaction;
-	bool broken; /* the transaction: only a rollback is left */
-	bool stale;  /* the server's prepared statements are not ours */
+	bool broken;  /* the transaction: only a rollback is left */
+	bool wrapped; /* the transaction is around those of others */
+	bool inner;   /* one of which is open */
+	bool stale;   /* the server's prepared statements are not ours */
 	bool prepared[DB_STMT_COUNT + 1];
 	struct db_fault fault;
 };
@@ -785,6 +787,11 @@ db_rollback(struct db *db)
 {
 	struct db_fault cause = db->fault;
 
+	if (db->wrapped) {
+		db->broken = db->broken || db->inner;
+		db->inner = false;
+		return;
+	}
 	db->in_transaction = false;
 	db->broken = false;
 	if (db->conn == NULL)
@@ -830,6 +837,11 @@ db_begin(struct db *db)
 	int64_t entered_us;
 	enum err err;
 
+	if (db->wrapped && !db->inner) {
+		err = make_ready(db);
+		db->inner = err == OK;
+		return err;
+	}
 	if (db->in_transaction)
 		return fail(db, ERR_BUG, "25001", "already in a transaction");
 	err = enter(db, &entered_us);
@@ -845,9 +857,13 @@ db_commit(struct db *db)
 {
 	enum err err;
 
-	if (!db->in_transaction)
+	if (!db->in_transaction || (db->wrapped && !db->inner))
 		return fail(db, ERR_BUG, "25P01", "not in a transaction");
 	err = make_ready(db);
+	if (db->wrapped) {
+		db->inner = false;
+		return err;
+	}
 	if (err == OK)
 		err = run_text(db, "commit", deadline(db));
 	if (err == OK)
@@ -864,6 +880,35 @@ db_end(struct db *db, enum err err)
 		return db_commit(db);
 	db_rollback(db);
 	return err;
+}
+
+enum err
+db_wrap(struct db *db)
+{
+	enum err err = db_begin(db);
+
+	db->wrapped = err == OK;
+	return err;
+}
+
+enum err
+db_unwrap(struct db *db, enum err err)
+{
+	db->wrapped = false;
+	db->inner = false;
+	return db_end(db, err);
+}
+
+bool
+db_is_wrapped(const struct db *db)
+{
+	return db->wrapped;
+}
+
+bool
+db_is_broken(const struct db *db)
+{
+	return db->broken || db->conn == NULL;
 }
 
 /* --- COPY ------------------------------------------------------------- */

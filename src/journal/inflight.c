@@ -329,7 +329,7 @@ inflight_each(const struct inflight *table,
 
 /* Its slots are fresh again, with no more than a page each. */
 void
-inflight_clear(struct inflight *table)
+inflight_empty(struct inflight *table)
 {
 	for (size_t i = 0; i < table->at->fresh; i++) {
 		struct inflight_slot *slot = inflight_slot_at(table, i);
@@ -343,5 +343,11 @@ inflight_clear(struct inflight *table)
 	table->at->fresh = 0;
 	table->at->free = 0;
 	atomic_store(&table->at->count, 0);
+}
+
+void
+inflight_clear(struct inflight *table)
+{
+	inflight_empty(table);
 	inflight_end(table);
 }

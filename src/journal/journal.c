@@ -45,6 +45,7 @@ struct journal {
 	atomic_size_t queued_bytes;
 	atomic_bool stop;
 	atomic_llong busy_since_us; /* of the batch in hand; 0: none */
+	atomic_llong pace_us;       /* what a batch takes, lately */
 	atomic_ullong records, batches, spooled, refused, buried, lost;
 };
 
@@ -85,6 +86,38 @@ journal_is_sure(const struct journal *journal)
 	return keeper_database_sure(journal->keeper) &&
 	       spool_has_place(journal->spool) &&
 	       spool_is_proven(journal->spool, SPOOL_SURE_MS);
+}
+
+/* How many batches would so many records and bytes be? */
+static int64_t
+batches_of(size_t count, size_t bytes)
+{
+	size_t by_count =
+	    (count + JOURNAL_BATCH_RECORDS - 1) / JOURNAL_BATCH_RECORDS;
+	size_t by_bytes =
+	    (bytes + JOURNAL_BATCH_BYTES - 1) / JOURNAL_BATCH_BYTES;
+
+	return (int64_t)(by_count > by_bytes ? by_count : by_bytes);
+}
+
+bool
+journal_is_in_time(const struct journal *journal)
+{
+	int64_t since_us = atomic_load(&journal->busy_since_us);
+	int64_t pace_us = atomic_load(&journal->pace_us);
+	int64_t wait_us =
+	    pace_us * (1 + batches_of(atomic_load(&journal->queued),
+			       atomic_load(&journal->queued_bytes)));
+
+	if (since_us != 0) /* the one in hand may take as long again */
+		wait_us += pace_us;
+	return wait_us < JOURNAL_WAIT_MS * 1000LL;
+}
+
+bool
+journal_any_waits(const struct journal *journal)
+{
+	return journal->spool != NULL && spool_any_waits(journal->spool);
 }
 
 /* --- submitting ------------------------------------------------------- */
@@ -337,6 +370,17 @@ finish(struct journal *journal, struct batch *batch, enum durable how)
 	}
 }
 
+/* Half of what it was and half of what the batch in hand took. */
+static void
+note_pace(struct journal *journal)
+{
+	int64_t took_us =
+	    clock_mono_us() - atomic_load(&journal->busy_since_us);
+
+	atomic_store(&journal->pace_us,
+	    (atomic_load(&journal->pace_us) + took_us) / 2);
+}
+
 static void *
 run(void *arg)
 {
@@ -350,6 +394,7 @@ run(void *arg)
 
 		atomic_store(&journal->busy_since_us, clock_mono_us());
 		how = keep(journal, &batch);
+		note_pace(journal);
 		atomic_store(&journal->busy_since_us, 0);
 		atomic_fetch_add(&journal->batches, 1);
 		atomic_fetch_add(&journal->records, batch.count);
@@ -360,18 +405,24 @@ run(void *arg)
 
 /* --- watching --------------------------------------------------------- */
 
+static bool
+is_late(const struct record *record, int64_t before_us)
+{
+	return record->hurried && record->done != NULL &&
+	       record->queued_us < before_us;
+}
+
 /*
- * Those of list, in the order of their time, that have waited for too long are
- * answered for by what this returns.  The records stay where they are.
+ * Those of the batch in hand that have waited for too long are answered for by
+ * what this adds to late.  The records stay where they are.
  */
 static void
-collect_late(struct record *list, int64_t before_us, struct record **late)
+collect_in_hand(struct record *list, int64_t before_us, struct record **late)
 {
-	for (struct record *r = list; r != NULL && r->queued_us < before_us;
-	     r = r->next) {
+	for (struct record *r = list; r != NULL; r = r->next) {
 		struct record *stub;
 
-		if (!r->hurried || r->done == NULL)
+		if (!is_late(r, before_us))
 			continue;
 		stub = calloc(1, sizeof(*stub));
 		if (stub == NULL)
@@ -384,6 +435,45 @@ collect_late(struct record *list, int64_t before_us, struct record **late)
 	}
 }
 
+/* The group that begins at *at: how many, their bytes, its last record. */
+static void
+look_at_group(struct record *first, struct group *group)
+{
+	*group = (struct group){ .first = first, .last = first };
+	for (;;) {
+		group->count++;
+		group->bytes += group->last->len;
+		if (!group->last->more)
+			return;
+		group->last = group->last->next;
+	}
+}
+
+/* Whole groups leave the queue: who is told to send them again does, and they
+ * would only be in the way of that. */
+static void
+take_out_late(struct journal *journal, int64_t before_us, struct record **late)
+{
+	struct record **at = &journal->head;
+	struct group group;
+
+	while (*at != NULL && (*at)->queued_us < before_us) {
+		look_at_group(*at, &group);
+		if (!is_late(group.last, before_us)) {
+			at = &group.last->next;
+			continue;
+		}
+		*at = group.last->next;
+		if (*at == NULL)
+			journal->tail = at;
+		group.last->next = *late;
+		*late = group.first;
+		atomic_fetch_sub(&journal->queued, group.count);
+		atomic_fetch_sub(&journal->queued_bytes, group.bytes);
+		atomic_fetch_add(&journal->refused, group.count);
+	}
+}
+
 void
 journal_watch(struct journal *journal)
 {
@@ -393,13 +483,15 @@ journal_watch(struct journal *journal)
 	if (journal->spool != NULL)
 		spool_tell_stalled(journal->spool, is_stalled(journal));
 	pthread_mutex_lock(&journal->lock);
-	collect_late(journal->in_hand, before_us, &late);
-	collect_late(journal->head, before_us, &late);
+	collect_in_hand(journal->in_hand, before_us, &late);
+	take_out_late(journal, before_us, &late);
 	pthread_mutex_unlock(&journal->lock);
 	while (late != NULL) {
 		struct record *next = late->next;
 
-		late->done(late, DURABLE_NONE);
+		late->next = NULL;
+		if (late->done != NULL)
+			late->done(late, DURABLE_NONE);
 		record_free(late);
 		late = next;
 	}

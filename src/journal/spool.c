@@ -960,6 +960,12 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 	atomic_store(&spool->other_bytes, others);
 }
 
+bool
+spool_any_waits(const struct spool *spool)
+{
+	return atomic_load(&spool->board->waiting) != 0;
+}
+
 /* Those of this slot that could not be read or removed: are they still so?  The
  * first time all are looked at. */
 static void

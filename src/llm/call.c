@@ -84,13 +84,24 @@ fini(void *arg)
 		snapshot_release(call->snapshot);
 }
 
+/* The first call of a request may have its id already. */
+static enum err
+give_id(struct http_request *req, struct uuid *out)
+{
+	if (uuid_is_zero(&req->call_id))
+		return uuid_make(out);
+	*out = req->call_id;
+	memset(&req->call_id, 0, sizeof(req->call_id));
+	return OK;
+}
+
 struct call *
 call_new(struct http_request *req, const struct call_sink *sink,
     void *sink_data)
 {
 	struct call *call = arena_alloc(req->arena, sizeof(*call));
 
-	if (call == NULL || uuid_make(&call->id) != OK)
+	if (call == NULL || give_id(req, &call->id) != OK)
 		return NULL;
 	uuid_text(&call->id, call->id_text);
 	call->sink = sink;

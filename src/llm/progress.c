@@ -480,6 +480,7 @@ progress_settle(struct progress *progress, enum durable how)
 	if (how == DURABLE_NONE && call->end == CALL_COMPLETED) {
 		call->end = CALL_FAILED;
 		call_fail(call, "log_unavailable", NULL);
+		outlet_request(call->outlet)->in_doubt = true;
 	}
 	note(call);
 	call->outlet->calls_open--;

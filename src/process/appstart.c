@@ -8,9 +8,10 @@
 
 #include "api/after.h"
 #include "api/dispatch.h"
-#include "api/idempotency.h"
+#include "api/later.h"
 #include "api/pool.h"
 #include "api/rules.h"
+#include "api/ticket.h"
 #include "base/log.h"
 
 #define HASH_THREADS   1  /* a worker; 19 MiB and a core each while it works */
@@ -74,7 +75,10 @@ start_parts(struct app *app, struct scoreboard *board, int slot)
 	err = start_pools(app);
 	if (err != OK)
 		return err;
-	err = idempotency_start(config, &app->idempotency);
+	err = later_start(config, &app->later);
+	if (err != OK)
+		return err;
+	err = ticket_start(config, &app->idempotency);
 	if (err != OK)
 		return err;
 	return after_start(config, app->relay, &app->after);
@@ -126,6 +130,8 @@ end_life(const struct app *app)
 void
 app_stop(struct app *app, int64_t deadline_us)
 {
+	bool all_done;
+
 	if (app->relay != NULL)
 		relay_drain(app->relay, deadline_us);
 	after_stop(app->after);
@@ -134,11 +140,13 @@ app_stop(struct app *app, int64_t deadline_us)
 	relay_free(app->relay);
 	journal_end(app->journal);
 	pool_stop(app->idempotency); /* all of them end requests */
+	all_done = later_stop(app->later);
 	auth_cache_stop(app->auth.cache);
 	verified_free(app->auth.verified);
 	catalog_stop(app->catalog);
 	rules_free(app->rules);
-	end_life(app);
+	if (all_done) /* else somebody has to release our keys */
+		end_life(app);
 	journal_stop(app->journal);
 	memset(app, 0, sizeof(*app));
 }

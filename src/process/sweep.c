@@ -112,30 +112,30 @@ write_end(void *arg, const struct call_row *row)
 }
 
 /* Only what was not answered: nobody can answer it now. */
-static void
+static enum err
 release_keys(const struct sweeper *sweeper, const struct uuid *life)
 {
 	struct db *db = db_new(sweeper->database);
 	char text[UUID_TEXT_SIZE];
 	const char *args[] = { text };
+	enum err err = ERR_MEMORY;
 
 	uuid_text(life, text);
-	if (db == NULL ||
-	    db_query(db, DB_IDEMPOTENCY_RELEASE, args, NULL) != OK)
-		log_warn("Idempotency-Keys of a dead worker stay taken until "
-			 "they are too old");
+	if (db != NULL)
+		err = db_query(db, DB_IDEMPOTENCY_RELEASE, args, NULL);
 	db_free(db);
+	return err;
 }
 
-static void
-sweep_slot(const struct sweeper *sweeper, int slot)
+/* True: all its calls are written down. */
+static bool
+sweep_calls(const struct sweeper *sweeper, int slot)
 {
 	struct scoreboard *board = sweeper->board;
 	struct sweep sweep = { .journal = sweeper->journal,
 		.own = &board->rows[sweeper->own_slot],
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.settled = PTHREAD_COND_INITIALIZER };
-	struct uuid life;
 
 	inflight_each(board->inflight[slot], write_end, &sweep);
 	wait_until_settled(&sweep);
@@ -143,16 +143,40 @@ sweep_slot(const struct sweeper *sweeper, int slot)
 		log_warn("%zu interrupted calls of a dead worker could not be "
 			 "written down yet",
 		    sweep.failed);
-		atomic_store(&board->rows[slot].state, WORKER_DEAD);
-		return;
+		return false;
 	}
-	if (inflight_life(board->inflight[slot], &life))
-		release_keys(sweeper, &life);
-	inflight_clear(board->inflight[slot]);
+	inflight_empty(board->inflight[slot]);
 	if (sweep.count > 0)
 		log_info("%zu calls of a dead worker are marked interrupted",
 		    sweep.count);
+	return true;
+}
+
+/* ERR_BUSY: its calls are, and its life stays for who can release its keys. */
+static enum err
+sweep_slot(const struct sweeper *sweeper, int slot, bool away)
+{
+	struct scoreboard *board = sweeper->board;
+	enum err err = OK;
+	struct uuid life;
+
+	if (!sweep_calls(sweeper, slot)) {
+		atomic_store(&board->rows[slot].state, WORKER_DEAD);
+		return OK;
+	}
+	if (inflight_life(board->inflight[slot], &life))
+		err = away ? ERR_BUSY : release_keys(sweeper, &life);
+	if (err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_MEMORY) {
+		atomic_store(&board->rows[slot].state, WORKER_DEAD);
+		return ERR_BUSY;
+	}
+	if (err != OK)
+		log_warn("Idempotency-Keys of a dead worker stay taken until "
+			 "they are too old: %s",
+		    err_name(err));
+	inflight_end(board->inflight[slot]);
 	atomic_store(&board->rows[slot].state, WORKER_NONE);
+	return OK;
 }
 
 /*
@@ -179,14 +203,19 @@ claim(struct scoreboard_row *row)
 void
 sweep_dead(const struct sweeper *sweeper)
 {
+	bool away = false;
+	enum err err;
+
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
 		struct scoreboard_row *row = &sweeper->board->rows[slot];
 
 		if (!claim(row))
 			continue;
-		sweep_slot(sweeper, slot);
+		err = sweep_slot(sweeper, slot, away);
 		atomic_store(&row->swept_by, 0);
-		return;
+		if (err == OK)
+			return;
+		away = true; /* others may have calls nevertheless */
 	}
 }
 

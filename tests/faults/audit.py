@@ -3,7 +3,8 @@
     audit.py DATABASE_URL LEDGER...
 
 Once the spool is drained: every line of a ledger has its row (missing 0), no id
-is twice in a table and usage counts each row once (duplicate 0), and no call is
+is twice in a table, nor anything that was sent again with the same
+Idempotency-Key, and usage counts each row once (duplicate 0), and no call is
 "running" that began more than a minute ago.  Prints the figures as JSON; fails
 when one of these is not 0.
 """
@@ -17,6 +18,18 @@ WANTED = {
     "call": "select id from minuted.calls where kind <> 'ingest' and status = 'completed'",
     "log": "select id from minuted.calls where kind = 'ingest'",
     "event": "select id from minuted.events",
+}
+# what is to be there once, acknowledged or not, by its content
+ONCE = {
+    "once-event": "select message from minuted.events where message like 'once-%'",
+    "once-log": "select source from minuted.calls where source like 'once-%'",
+    "once-chat": "select title from minuted.chats where title like 'once-%'",
+    "once-message": "select content from minuted.messages where content like 'once-%'",
+    "once-call": "select substring(t.request from 'once-[0-9a-f-]{36}')"
+                 " from minuted.calls c join minuted.call_texts t"
+                 " on t.user_id = c.user_id and t.id = c.id"
+                 " where c.kind <> 'ingest' and c.status = 'completed'"
+                 " and t.request like '%once-%'",
 }
 DUPLICATES = """
 select (select count(*) - count(distinct id) from minuted.calls)
@@ -55,7 +68,7 @@ def psql_of(url):
 
 def promises(paths):
     """The ids of the ledgers by kind."""
-    found = {kind: set() for kind in WANTED}
+    found = {kind: set() for kind in [*WANTED, *ONCE]}
     for path in paths:
         with open(path) as lines:
             for line in lines:
@@ -69,11 +82,17 @@ def audit(psql, paths, running_for="1 minute"):
     missing = 0
     for kind, sql in WANTED.items():
         missing += len(promised[kind] - {row[0] for row in psql(sql)})
+    again = 0
+    for kind, sql in ONCE.items():
+        there = [row[0] for row in psql(sql)]
+        missing += len(promised[kind] - set(there))
+        again += len(there) - len(set(there))
     calls, events = (int(n) for n in psql(COUNTED)[0])
     return {
         "acknowledged": sum(len(ids) for ids in promised.values()),
         "missing": missing,
-        "duplicate": int(psql(DUPLICATES)[0][0]) + max(calls, 0) + max(events, 0),
+        "duplicate": int(psql(DUPLICATES)[0][0]) + max(calls, 0) + max(events, 0) + again,
+        "done_again": again,
         "uncounted": max(-calls, 0) + max(-events, 0),
         "running": int(psql(RUNNING.format(running_for))[0][0]),
         "dead_letters": int(psql("select count(*) from minuted.dead_letters")[0][0]),

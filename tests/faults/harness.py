@@ -42,11 +42,12 @@ class FaultInstance(Instance):
 class Load:
     """Ledger clients of one user, as processes of their own."""
 
-    def __init__(self, instance, user, clients=2, hands=8, prompt=None):
+    def __init__(self, instance, user, clients=2, hands=8, prompt=None, keys=False):
         self.instance = instance
         self.dir = folder()
         self.files = [self.dir / f"ledger.{n}" for n in range(clients)]
         more = ["--prompt", prompt] if prompt else []
+        more += ["--keys"] if keys else []
         self.processes = [
             subprocess.Popen(
                 [*PYTHON, HERE / "ledger.py", str(instance.port), "--token", user.token,
@@ -77,6 +78,11 @@ class Load:
     def failed(self):
         return {name: count for name, count in self.counts.items()
                 if name != "seconds" and name.split()[1] not in ("200", "201")}
+
+    def unanswered(self):
+        """Things with a key that were sent again in vain."""
+        return {name: count for name, count in self.counts.items()
+                if name.startswith("once_") and name.split()[1] not in ("200", "201")}
 
     def acknowledged(self):
         return sum(path.read_text().count("\n") for path in self.files)

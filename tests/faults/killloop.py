@@ -6,7 +6,8 @@ The plan is made from the seed before it begins: the same seed gives the same
 faults, in the same order, with the same pauses, each kind first once.  It goes on
 until N were SIGKILLs that a living process has died of and each kind has hit; what
 found nobody, or changed nothing, does not count, and what is no SIGKILL comes on
-top.  The cluster works with fsync.  Fails when a record that was acknowledged is
+top.  A third of the load has Idempotency-Keys, and is sent again until it is
+answered.  The cluster works with fsync.  Fails when a record that was acknowledged is
 missing, one is there twice, or one is left running, and when fewer than N hit.
 """
 
@@ -226,7 +227,8 @@ class Injector:
 def loop(instance, plan, count):
     """The figures of the audit, with what was done."""
     users = [instance.user() for _ in range(2)]
-    loads = [Load(instance, user, (CLIENTS + 1) // 2, HANDS) for user in users]
+    loads = [Load(instance, user, (CLIENTS + 1) // 2, HANDS, keys=True)
+             for user in users]
     injector = Injector(instance)
     began = time.monotonic()
     try:
@@ -235,6 +237,8 @@ def loop(instance, plan, count):
         time.sleep(1)
     finally:
         counts = [load.stop() for load in loads]
+    unanswered = [load.unanswered() for load in loads]
+    assert not any(unanswered), unanswered
     loads[0].files += loads[1].files
     figures = loads[0].audit(120)
     figures.update(

@@ -1,5 +1,7 @@
 """test_f_database.py - PostgreSQL that dies, hangs, is slow, or has no room."""
 
+import collections
+import concurrent.futures
 import shutil
 import subprocess
 import threading
@@ -277,6 +279,38 @@ def test_f08_reads_above_what_a_slow_postgres_answers_are_refused_at_once(behind
 
 
 @pytest.mark.slow
+def test_f08_retries_with_a_key_write_nothing_twice_while_postgres_is_slow(make_instance):
+    instance = make_instance(env={"WORKERS": 1})
+    user = instance.user()
+    user.check, user.timeout = False, 60
+    # less than it takes to go to the spool: whoever is late waits in the queue
+    instance.psql("""create function minuted.slow() returns trigger language plpgsql
+        security definer as $$ begin perform pg_sleep(1.7); return null; end $$;
+        grant execute on function minuted.slow() to public;
+        create trigger slow after insert on minuted.events
+        for each statement execute function minuted.slow()""")
+    answers = collections.Counter()
+
+    def until_kept(number):
+        logs = [{"user_id": "u", "message": f"{number} {n}"} for n in range(1000)]
+        end = time.monotonic() + 90
+        while True:
+            got = user.post("/api/event-log/batch", {"logs": logs},
+                            headers={"Idempotency-Key": f"batch-{number}"})
+            answers[got.status] += 1
+            if got.status == 201:
+                return
+            assert got.status in (409, 503) and time.monotonic() < end, got
+            time.sleep(int(got.headers["Retry-After"]))
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        list(pool.map(until_kept, range(10)))
+    wait_until(lambda: instance.psql("select count(*), count(distinct message)"
+                                     " from minuted.events") == [["10000", "10000"]])
+    assert answers[201] == 10
+    assert answers[503] > 0, "nobody was late"
+
+
 def test_f08_a_lock_that_is_held_does_not_hold_requests(cluster, make_instance):
     instance = make_instance(cluster=cluster)
     user = instance.user()

@@ -24,11 +24,12 @@ def stopped(load):
 
 def test_f01_killed_workers_lose_nothing_acknowledged(make_instance):
     instance = make_instance(env={"WORKERS": 3})
-    with Load(instance, instance.user()) as load:
+    with Load(instance, instance.user(), keys=True) as load:
         injector = Injector(instance)
         injector.run(make_plan(20, enough_for(30), ["worker"]), 30)
     assert injector.kills() == 30
     figures = stopped(load)
+    assert not load.unanswered(), load.counts
     note("F-01", "SIGKILL of a random worker, 5 a second", injector.done["worker"], figures,
          "502, or a stream without [DONE], for what it held; it is replaced at once")
 

@@ -472,6 +472,39 @@ Test(db, a_transaction_keeps_or_forgets_everything)
 	cr_expect_eq(count(db), 1);
 }
 
+Test(db, transactions_of_others_are_parts_of_the_one_around_them)
+{
+	cr_assert_eq(db_wrap(db), OK);
+	cr_assert_eq(db_begin(db), OK);
+	cr_expect_eq(db_begin(db), ERR_BUG, "no nesting within");
+	cr_expect_eq(add(db, "one"), OK);
+	cr_expect_eq(db_commit(db), OK);
+	cr_expect_eq(db_commit(db), ERR_BUG, "there is none");
+	cr_expect_not(db_is_broken(db));
+	cr_expect_eq(db_unwrap(db, ERR_GONE), ERR_GONE);
+	cr_expect_eq(count(db), 0, "its end was none");
+	cr_assert_eq(db_wrap(db), OK);
+	cr_assert_eq(db_begin(db), OK);
+	cr_expect_eq(db_end(db, add(db, "one")), OK);
+	cr_expect_eq(db_unwrap(db, OK), OK);
+	cr_expect_eq(count(db), 1);
+}
+
+Test(db, a_rollback_within_leaves_only_that_of_the_whole)
+{
+	cr_assert_eq(db_wrap(db), OK);
+	cr_expect_eq(add(db, "one"), OK);
+	cr_assert_eq(db_begin(db), OK);
+	db_rollback(db);
+	cr_expect(db_is_broken(db));
+	cr_expect_eq(add(db, "two"), ERR_BUG);
+	db_rollback(db);
+	cr_expect(db_is_wrapped(db), "that was nobody's");
+	cr_expect_eq(db_unwrap(db, OK), ERR_BUG);
+	cr_expect_not(db_is_wrapped(db));
+	cr_expect_eq(count(db), 0);
+}
+
 Test(db, after_an_error_a_transaction_can_only_be_rolled_back)
 {
 	cr_assert_eq(db_begin(db), OK);

@@ -2,6 +2,7 @@
  * test_idempotency.c - a POST that is sent again is done once.
  */
 #include "api/idempotency.h"
+#include "api/ticket.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -17,8 +18,7 @@ static void
 setup(void)
 {
 	asking_setup();
-	cr_assert_eq(idempotency_start(&asking_config, &asking_app.idempotency),
-	    OK);
+	cr_assert_eq(ticket_start(&asking_config, &asking_app.idempotency), OK);
 }
 
 static void
@@ -107,11 +107,13 @@ is_done(struct try *try, int status, const char *text)
 	response_header(try->req, "RateLimit-Limit", "7");
 	(void)response_json(try->req, status);
 	buf_adds(&try->req->out, text);
+	idempotency_settle(try->req);
 	cr_assert_eq(goes(try), status);
 	forget(try);
 }
 
-#define ROUTE "/api/chats"
+#define ROUTE  "/api/event-log"
+#define ATOMIC "/api/chats"
 
 static bool
 has(const struct try *try, const char *text)
@@ -205,6 +207,66 @@ Test(idempotency, what_the_client_did_wrong_is_kept)
 	cr_assert(comes(&try, "k", ROUTE, "{}"));
 	is_done(&try, 400, "{\"x\":1}");
 	is_answered("k", ROUTE, "{}", 400, "{\"x\":1}");
+}
+
+/* Makes count ids in a request that fails. */
+static void
+make_ids(const char *body, struct uuid *ids, size_t count, struct uuid *mark)
+{
+	struct try try;
+
+	cr_assert(comes(&try, "k", ROUTE, body));
+	for (size_t i = 0; i < count; i++)
+		cr_assert_eq(idempotency_id(try.req, &ids[i]), OK);
+	cr_assert_eq(idempotency_mark(try.req, mark), OK);
+	is_done(&try, 503, "{}");
+}
+
+Test(idempotency, every_attempt_makes_the_same_ids_in_order)
+{
+	struct uuid first[2000], again[2000], other[2000], marks[3];
+	size_t bytes = sizeof(first[0].bytes);
+
+	make_ids("{}", first, 2000, &marks[0]);
+	make_ids("{}", again, 2000, &marks[1]);
+	cr_expect_arr_eq(first, again, sizeof(first));
+	for (size_t i = 1; i < 2000; i++)
+		cr_assert_lt(memcmp(first[i - 1].bytes, first[i].bytes, bytes),
+		    0);
+	cr_expect_eq(first[1999].bytes[6] >> 4, 7);
+	cr_expect_eq(first[1999].bytes[8] >> 6, 2);
+	cr_expect_lt(memcmp(marks[0].bytes, marks[1].bytes, bytes), 0);
+	cr_expect_arr_eq(marks[0].bytes + 8, marks[1].bytes + 8, 8);
+	make_ids("{ }", other, 2000, &marks[2]);
+	for (size_t i = 0; i < 2000; i++)
+		cr_assert_neq(memcmp(first[i].bytes + 8, other[i].bytes + 8, 8),
+		    0);
+	cr_expect_neq(memcmp(marks[0].bytes + 8, marks[2].bytes + 8, 8), 0);
+}
+
+Test(idempotency, what_is_atomic_is_done_with_its_answer_or_not_at_all)
+{
+	struct try try;
+
+	for (int i = 0; i < 2; i++) {
+		cr_assert(comes(&try, "k", ATOMIC, "{}"));
+		cr_expect(db_is_wrapped(try.req->db));
+		is_done(&try, i == 0 ? 500 : 201, "{}");
+		cr_expect_not(db_is_wrapped(asking_db));
+	}
+	is_answered("k", ATOMIC, "{}", 201, "Idempotency-Replayed: true");
+	cr_assert(comes(&try, "lost", ATOMIC, "{}"));
+	cr_expect_neq(db_query(asking_db, DB_MIGRATIONS_ADD,
+			  (const char *const[]){ NULL, NULL }, NULL),
+	    OK);
+	response_header(try.req, "X", "y");
+	(void)response_json(try.req, 201);
+	idempotency_settle(try.req);
+	cr_expect_eq(goes(&try), 503, "a part of it failed");
+	forget(&try);
+	cr_assert(comes(&try, "lost", ATOMIC, "{}"));
+	is_done(&try, 404, "{}");
+	is_answered("lost", ATOMIC, "{}", 404, "Idempotency-Replayed: true");
 }
 
 Test(idempotency, a_secret_is_not_kept_nor_made_twice)

@@ -526,6 +526,71 @@ Test(journal, a_database_that_hangs_is_left_in_time)
 	await_up();
 }
 
+/* Every statement that writes events takes half a second more. */
+static void
+slow_down(void)
+{
+	scratch_do(db,
+	    "create function minuted.slow() returns trigger language plpgsql"
+	    " as $$ begin perform pg_sleep(0.5); return null; end $$;"
+	    "create trigger slow after insert on minuted.events"
+	    " for each statement execute function minuted.slow()");
+}
+
+static size_t
+queued(void)
+{
+	struct journal_stats stats;
+
+	journal_stats(journal, &stats);
+	return stats.queued;
+}
+
+Test(journal, who_was_told_to_send_again_is_not_written_from_the_queue)
+{
+	struct record *group = rows_event(rows_id(), "info");
+	struct record *last = rows_event(rows_id(), "info");
+
+	slow_down();
+	cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+	for (int i = 0; i < 1000 && queued() > 0; i++)
+		(void)usleep(1000);
+	group->next = last;
+	last->hurried = true;
+	last->done = note;
+	cr_assert_eq(journal_submit_all(journal, group, 2), OK);
+	cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+	cr_assert_eq(queued(), 3, "the first is being written");
+	journal_watch(journal);
+	cr_expect_eq(count_done(), 0, "they wait a little only");
+	group->queued_us = 0;
+	last->queued_us = 0;
+	journal_watch(journal);
+	cr_expect_eq(said.count[DURABLE_NONE], 1);
+	cr_expect_eq(queued(), 1);
+	said.submitted++;
+	await_all();
+	cr_expect_eq(said.count[DURABLE_DB], 2);
+	cr_expect(rows_hold(db, "(select count(*) = 2 from minuted.events)"));
+}
+
+Test(journal, at_a_slow_pace_what_would_wait_too_long_is_not_in_time)
+{
+	slow_down();
+	cr_expect(journal_is_in_time(journal));
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+		await_all();
+	}
+	cr_expect(journal_is_in_time(journal), "half a second is");
+	for (int i = 0; i < 40 * JOURNAL_BATCH_RECORDS; i++)
+		cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+	cr_expect_not(journal_is_in_time(journal));
+	scratch_do(db, "drop trigger slow on minuted.events");
+	await_all();
+	cr_expect(journal_is_in_time(journal));
+}
+
 Test(journal, poison_is_kept_aside_and_stops_nobody)
 {
 	struct record *bad = rows_event(rows_id(), "nonsense");

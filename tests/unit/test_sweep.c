@@ -152,20 +152,47 @@ Test(sweep, who_waits_for_a_journal_that_hangs_looks_after_its_hurried_clients)
 	stop(&bench);
 }
 
-Test(sweep, a_life_that_was_cut_off_without_calls_is_swept_too)
+/* A life that was cut off, in slot 2. */
+static void
+cut_off(struct bench *bench)
 {
-	struct bench bench;
 	struct uuid life;
 
-	start(&bench);
-	sweep_dead(&bench.sweeper);
 	cr_assert_eq(uuid_make(&life), OK);
-	inflight_begin(bench.board->inflight[2], &life);
-	scoreboard_retire(bench.board, 2);
-	cr_expect_eq(atomic_load(&bench.board->rows[2].state), WORKER_DEAD);
-	sweep_dead(&bench.sweeper);
-	cr_expect_eq(atomic_load(&bench.board->rows[2].state), WORKER_NONE);
-	cr_expect_not(inflight_is_left(bench.board->inflight[2]));
+	inflight_begin(bench->board->inflight[2], &life);
+	scoreboard_retire(bench->board, 2);
+	cr_assert_eq(atomic_load(&bench->board->rows[2].state), WORKER_DEAD);
+}
+
+Test(sweep, a_life_waits_for_postgresql_with_its_keys)
+{
+	struct bench bench;
+
+	start(&bench);
+	cut_off(&bench);
+	for (int i = 0; i < 2; i++) {
+		sweep_dead(&bench.sweeper);
+		cr_expect_eq(atomic_load(&bench.board->rows[2].state),
+		    WORKER_DEAD);
+		cr_expect(inflight_is_left(bench.board->inflight[2]));
+		cr_expect_eq(atomic_load(&bench.board->rows[2].swept_by), 0);
+	}
+	stop(&bench);
+}
+
+Test(sweep, a_life_that_waits_keeps_no_other_from_being_swept)
+{
+	struct bench bench;
+
+	start(&bench);
+	cut_off(&bench);
+	inflight_begin(bench.board->inflight[1],
+	    &(struct uuid){ .bytes = { 1 } });
+	for (int i = 0; i < 2; i++)
+		sweep_dead(&bench.sweeper);
+	cr_expect_eq(bench.journal.written, CALLS, "once, not each time");
+	cr_expect_eq(inflight_count(bench.board->inflight[1]), 0);
+	cr_expect(inflight_is_left(bench.board->inflight[1]));
 	stop(&bench);
 }
 

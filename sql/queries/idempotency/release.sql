@@ -1,3 +1,5 @@
 -- The keys that life $1 of a worker had taken and not answered: it was cut off.
-delete from minuted.idempotency_keys
+update minuted.idempotency_keys
+set freed = attempt,
+    owner = null
 where owner = $1::uuid and state = 'running'

@@ -1,0 +1,30 @@
+/*
+ * later.h - statements that PostgreSQL did not take in time: they wait in memory
+ * and are tried again until it does.
+ *
+ * For what a client may be answered without: a worker that dies forgets them.
+ */
+#ifndef API_LATER_H
+#define API_LATER_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "db/db.h"
+
+struct later; /* a thread and its queue; one a worker */
+
+/* Of arguments; the last quarter is left to statements with short ones. */
+#define LATER_BYTES_MAX ((size_t)32 * 1024 * 1024)
+#define LATER_SHORT     4096
+
+enum err later_start(const struct config *config,
+    struct later **out) MUST_CHECK;
+/* Tries what waits once more; false: not all of it was done.  NULL is legal. */
+bool later_stop(struct later *later);
+
+/* Copies args.  ERR_BUSY: too many bytes wait; also when later is NULL. */
+enum err later_do(struct later *later, enum db_stmt stmt,
+    const char *const *args) MUST_CHECK;
+
+#endif /* API_LATER_H */
