@@ -20,13 +20,14 @@ from killloop import LONG, Injector, enough_for, make_plan
 def test_f06_killed_backends_and_postmasters_lose_nothing(synced_cluster, make_instance):
     kinds = ["backend", "postmaster", "immediate", "terminate", "freeze"]
     instance = make_instance(cluster=synced_cluster, env=LONG)
-    with Load(instance, instance.user()) as load:
+    with Load(instance, instance.user(), keys=True) as load:
         injector = Injector(instance)
         injector.run(make_plan(6, enough_for(200), kinds), 200)
         time.sleep(0.5)
     assert injector.kills() >= 200 and set(injector.done) == set(kinds), injector.done
     figures = load.audit()
     no_loss(figures)
+    assert not load.unanswered(), load.counts
     note("F-06", "SIGKILL of backends and postmaster, between immediate stops, ended and "
          "frozen backends", injector.kills(), figures,
          "calls go on through the spool, reads are 503 until PostgreSQL has recovered; hits: "

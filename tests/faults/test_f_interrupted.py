@@ -170,6 +170,34 @@ def test_a_dead_workers_idempotency_key_is_free_at_once(make_instance, provider)
     assert len(provider.seen(mark)) == 2
 
 
+def test_a_call_that_ended_in_an_outage_is_paid_once_though_its_worker_died(
+        cluster, make_instance, provider):
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    instance.know(user)
+    mark = f"m{time.monotonic_ns()}"
+    with keyed(user, mark, f"tag={mark} chunks=10 delay=0.1", stream=True) as stream:
+        cluster.stop("immediate")
+        assert list(stream.events())[-1].data == "[DONE]"
+        call = stream.headers["X-Call-Id"]
+    for pid in instance.workers():  # with the answer, which waits for PostgreSQL
+        os.kill(pid, signal.SIGKILL)
+    cluster.start()
+    user.check = False
+
+    def final():
+        got = keyed(user, mark, f"tag={mark} chunks=10 delay=0.1", stream=True)
+        with got:
+            text = got.answer.read().decode()
+        assert got.status in (401, 409, 502, 503), text
+        return "idempotency_not_kept" in text and got
+
+    got = wait_until(final, 30, 0.05)
+    assert got.headers["X-Call-Id"] == call
+    assert len(provider.seen(mark)) == 1
+    assert status_of(instance, call) == ("completed", "")
+
+
 def test_a_living_workers_idempotency_key_stays_taken(make_instance):
     instance = make_instance(env={"WORKERS": 1})
     user = instance.user()

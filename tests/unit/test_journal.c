@@ -473,9 +473,9 @@ Test(journal, an_ended_connection_alone_is_not_postgresql_away)
 	    "select pg_terminate_backend(pid) from pg_stat_activity"
 	    " where datname = '%s' and application_name = 'minuted keeper'",
 	    scratch_name);
-	for (int i = 0; i < 5; i++) {
-		scratch_do(scratch_admin, sql);
-		(void)usleep(20000);
+	scratch_do(scratch_admin, sql);
+	for (int i = 0; i < 30; i++) {
+		(void)usleep(10000);
 		cr_expect(is_up());
 	}
 	await_sure();
