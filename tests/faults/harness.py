@@ -157,24 +157,30 @@ def certificate(where):
     return pem, key
 
 
-def add_tls(instance):
-    """Has the instance's nginx speak TLS, with HTTP/2, at .tls_port too."""
-    pem, key = certificate(instance.dir / "nginx")
-    instance.tls_port = free_port()
+def also_listen(instance, how):
+    """Has the instance's nginx listen at another port too; which."""
+    port = free_port()
     conf = instance.dir / "nginx/nginx.conf"
     plain = f"listen 127.0.0.1:{instance.port} backlog=4096;"
     text = conf.read_text()
     assert plain in text
-    conf.write_text(text.replace(
-        plain, f"{plain} listen 127.0.0.1:{instance.tls_port} ssl http2 backlog=4096;"
-        f"ssl_certificate '{pem}'; ssl_certificate_key '{key}';"))
+    conf.write_text(text.replace(plain, f"{plain} listen 127.0.0.1:{port} {how}"))
     instance.nginx.send_signal(signal.SIGHUP)
 
     def listens():
         with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", instance.tls_port)) == 0
+            return sock.connect_ex(("127.0.0.1", port)) == 0
 
     wait_until(listens)
+    return port
+
+
+def add_tls(instance):
+    """Has the instance's nginx speak TLS, with HTTP/2, at .tls_port too."""
+    pem, key = certificate(instance.dir / "nginx")
+    instance.tls_port = also_listen(
+        instance, "ssl http2 backlog=4096;"
+        f"ssl_certificate '{pem}'; ssl_certificate_key '{key}';")
 
 
 # A network that can be cut.

@@ -18,7 +18,7 @@ from killloop import LONG, Injector, enough_for, make_plan
 
 @pytest.mark.slow
 def test_f06_killed_backends_and_postmasters_lose_nothing(synced_cluster, make_instance):
-    kinds = ["backend", "postmaster", "immediate", "terminate", "freeze"]
+    kinds = 6 * ["backend"] + 3 * ["postmaster"] + ["immediate", "terminate", "freeze"]
     instance = make_instance(cluster=synced_cluster, env=LONG)
     with Load(instance, instance.user(), keys=True) as load:
         injector = Injector(instance)
