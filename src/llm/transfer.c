@@ -459,7 +459,8 @@ bytes_sent(const struct transfer *transfer)
 	return bytes;
 }
 
-/* Whether libcurl may send the request: for the second time too? */
+/* Whether libcurl may send the request: for the second time too?
+ * NOLINTBEGIN(readability-non-const-parameter): its shape is libcurl's */
 static int
 may_send(void *arg, char *to, char *from, int to_port, int from_port)
 {
@@ -484,6 +485,7 @@ may_send(void *arg, char *to, char *from, int to_port, int from_port)
 	owner->saved -= AGAIN_COST;
 	return CURL_PREREQFUNC_OK;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
