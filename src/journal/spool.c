@@ -892,7 +892,7 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	if (*moved > before &&
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
-	if (err == OK)
+	if (err == OK && *moved - before == segments.count)
 		tell(&spool->board->waiting, bit_of(name), false);
 	slot_names_fini(&segments);
 	slot_release(&slot);
