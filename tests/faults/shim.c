@@ -369,8 +369,8 @@ renameat(int from_fd, const char *from, int to_fd, const char *to)
 	int done;
 
 	if (next == NULL)
-		next = (int (*)(int, const char *, int, const char *))dlsym(
-		    RTLD_NEXT, "renameat");
+		next = (int (*)(int, const char *, int,
+		    const char *))dlsym(RTLD_NEXT, "renameat");
 	done = next(from_fd, from, to_fd, to);
 	if (done == 0)
 		remember_renamed(from_fd, from, to_fd, to);
