@@ -103,8 +103,7 @@ void journal_watch(struct journal *journal);
  * last batches?  Who is hurried is not to wait in vain. */
 bool journal_is_in_time(const struct journal *journal);
 
-/* Do records of any worker of this machine wait in the spool?  Looks at the
- * disk. */
+/* Do records of any worker of this machine wait in the spool? */
 bool journal_any_waits(const struct journal *journal);
 
 /* P4: may there be a place for the record of a call that would start now?  If

@@ -144,7 +144,8 @@ take(struct http_request *req, struct ticket *ticket, bool waits)
 	return err;
 }
 
-/* It is asked for only when it matters: that takes a look at the disk. */
+/* Whether records wait is asked for after the key was found free: what its last
+ * attempt has spooled was there before. */
 static bool
 worth_another(struct http_request *req, const struct db_rows *rows, bool waits)
 {
