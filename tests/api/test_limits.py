@@ -396,21 +396,23 @@ def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(provider):
         instance.stop_minuted()
         cluster.start()
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            # what the spool has is not taken for a while; what was spent can be read
+            # what the spool has is not taken yet; what was spent can be read
             held = pool.submit(instance.psql, "begin; lock table minuted.calls in"
-                               " share row exclusive mode; select pg_sleep(4); commit")
-            wait_until(lambda: instance.psql(
-                "select count(*) from pg_locks where mode = 'ShareRowExclusiveLock'"
-                " and granted and relation = 'minuted.calls'::regclass") == [["1"]])
-            instance.start_minuted()
-            instance.wait_healthy()
-            got = dear(key)
-            assert not held.done()
-            assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
-            assert got.headers["Retry-After"]
-            held.result()
+                               " share row exclusive mode; select pg_sleep(60)")
+            holder = ("from pg_locks where mode = 'ShareRowExclusiveLock' and granted"
+                      " and relation = 'minuted.calls'::regclass")
+            wait_until(lambda: instance.psql(f"select count(*) {holder}") == [["1"]])
+            try:
+                instance.start_minuted()
+                instance.wait_healthy()
+                got = dear(key)
+            finally:
+                instance.psql(f"select pg_terminate_backend(pid) {holder}")
+            assert isinstance(held.exception(), subprocess.CalledProcessError)
+        assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
+        assert got.headers["Retry-After"]
         wait_until(lambda: dear(key).status == 200, 20, every=0.1)
-        assert spent(instance, user) == 6
+        wait_until(lambda: spent(instance, user) == 6)
         assert dear(key).status == 429
     finally:
         instance.stop()
