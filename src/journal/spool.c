@@ -77,7 +77,7 @@ bit_of(const char *slot)
 	return 1ULL << (strtoul(slot, NULL, 10) & 63);
 }
 
-/* What cannot be read may be records. */
+/* What cannot be read may be records; what is no directory is none. */
 static bool
 has_segments(int spool_fd, const char *name)
 {
@@ -86,7 +86,7 @@ has_segments(int spool_fd, const char *name)
 	int fd;
 
 	if (slot_directory(spool_fd, name, &fd) != OK)
-		return true;
+		return errno != ENOTDIR;
 	if (slot_segments(fd, &segments) == OK) {
 		any = segments.count > 0;
 		slot_names_fini(&segments);

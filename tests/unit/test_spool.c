@@ -767,6 +767,21 @@ Test(spool, what_an_earlier_life_left_waits)
 	cr_expect_eq(atomic_load(&board.waiting), 1 << 6);
 }
 
+Test(spool, a_file_that_is_named_like_a_slot_does_not_wait)
+{
+	struct spool_board board = { 0 };
+	char path[256];
+	int fd;
+
+	spool_close(open_slot(5, MIB)); /* makes the directory */
+	(void)snprintf(path, sizeof(path), "%s/3", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	cr_assert_geq(fd, 0);
+	(void)close(fd);
+	spool_board_look(&board, dir);
+	cr_expect_eq(atomic_load(&board.waiting), 0);
+}
+
 Test(spool, a_slot_that_only_seemed_to_wait_does_not)
 {
 	struct spool_board board = { 0 };
