@@ -27,10 +27,11 @@
 #include "base/rand.h"
 
 #define SHARDS   64
-#define PROBE    128       /* places that are looked at for a name */
-#define WAIT_NS  100000000 /* for a lock */
-#define AGAIN_NS 1000000   /* for one that was not to be had just now */
-#define AGAIN_US 1000000   /* how long that is */
+#define PROBE    128     /* places that are looked at for a name */
+#define WAIT_US  100000  /* for a lock */
+#define SHORT_US 1000    /* for one that was not to be had just now */
+#define AGAIN_US 1000000 /* how long that is */
+#define PAUSE_NS 10000   /* it is held for less */
 
 enum kind {
 	KIND_FREE = 0,
@@ -88,7 +89,7 @@ struct limits { /* of this process */
 	pthread_mutex_t lock; /* guards owed */
 	struct change *owed, **owed_end;
 	atomic_size_t owes;
-	atomic_llong again_us[SHARDS]; /* until then AGAIN_NS are enough */
+	atomic_llong again_us[SHARDS]; /* until then SHORT_US are enough */
 };
 
 /* --- hashing ---------------------------------------------------------- */
@@ -229,16 +230,19 @@ shard_of(const struct wanted *wanted)
 
 /* --- locks ------------------------------------------------------------ */
 
+/* pthread_mutex_clocklock() would do, if the thread sanitizer knew it. */
 static int
-wait_for(pthread_mutex_t *mutex, long wait_ns)
+wait_for(pthread_mutex_t *mutex, int64_t wait_us)
 {
-	struct timespec until;
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	int64_t until_us = clock_mono_us() + wait_us;
+	int result = pthread_mutex_trylock(mutex);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_nsec += wait_ns;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+	while (result == EBUSY && clock_mono_us() < until_us) {
+		(void)nanosleep(&pause, NULL); /* a shorter one is fine */
+		result = pthread_mutex_trylock(mutex);
+	}
+	return result;
 }
 
 static bool
@@ -300,8 +304,8 @@ lock(struct limits *limits, size_t shard)
 		now_us = clock_mono_us();
 		if (!is_locked(mutex,
 			wait_for(mutex, now_us < atomic_load(again_us)
-					    ? AGAIN_NS
-					    : WAIT_NS))) {
+					    ? SHORT_US
+					    : WAIT_US))) {
 			atomic_store(again_us, clock_mono_us() + AGAIN_US);
 			return false;
 		}

@@ -435,7 +435,7 @@ Test(limit, what_is_spent_leaves_less_to_hold)
 
 /* --- a process that is stopped with a lock ---------------------------- */
 
-Test(limit, nobody_waits_long_for_a_taker_that_was_stopped, .timeout = 60)
+Test(limit, nobody_waits_long_for_a_taker_that_was_stopped)
 {
 	struct limits *limits = limits_map(100);
 	const struct limit_hold call = { "a", 1, 1, 5, 0, NULL };
@@ -454,7 +454,7 @@ Test(limit, nobody_waits_long_for_a_taker_that_was_stopped, .timeout = 60)
 	limits_unmap(limits);
 }
 
-Test(limit, what_is_given_back_meanwhile_counts_afterwards, .timeout = 60)
+Test(limit, what_is_given_back_meanwhile_counts_afterwards)
 {
 	struct limits *limits = limits_map(100);
 	struct limit_state taken;
@@ -475,7 +475,7 @@ Test(limit, what_is_given_back_meanwhile_counts_afterwards, .timeout = 60)
 	limits_unmap(limits);
 }
 
-Test(limit, what_is_owed_is_done_before_anything_else, .timeout = 60)
+Test(limit, what_is_owed_is_done_before_anything_else)
 {
 	struct limits *limits = limits_map(100);
 	pid_t pid;
@@ -488,7 +488,7 @@ Test(limit, what_is_owed_is_done_before_anything_else, .timeout = 60)
 	limits_unmap(limits);
 }
 
-Test(limit, the_dead_are_not_waited_for, .timeout = 60)
+Test(limit, the_dead_are_not_waited_for)
 {
 	struct limits *limits = limits_map(100);
 	int64_t began_us;
