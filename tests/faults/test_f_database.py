@@ -27,7 +27,6 @@ def test_f06_killed_backends_and_postmasters_lose_nothing(synced_cluster, make_i
     assert injector.kills() >= 200 and set(injector.done) == set(kinds), injector.done
     figures = load.audit()
     no_loss(figures)
-    assert not load.unanswered(), load.counts
     note("F-06", "SIGKILL of backends and postmaster, between immediate stops, ended and "
          "frozen backends", injector.kills(), figures,
          "calls go on through the spool, reads are 503 until PostgreSQL has recovered; hits: "
