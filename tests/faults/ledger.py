@@ -27,7 +27,7 @@ import uuid
 
 TIMEOUT = 20
 BATCH = 20
-PATIENCE = 40  # with a key, until the answer
+PATIENCE = 120  # with a key, until the answer: PostgreSQL may be killed again and again
 PAUSE = 0.02  # after a failure
 
 
