@@ -43,8 +43,10 @@ fault_err(const char *sqlstate)
 bool
 fault_is_stale_statement(const char *sqlstate)
 {
-	/* 0A000 is also "cached plan must not change result type" */
-	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "0A000") == 0;
+	/* 0A000 is also "cached plan must not change result type"; 42P05 says
+	 * that it is there, when the answer to that was lost for want of memory */
+	return strcmp(sqlstate, "26000") == 0 ||
+	       strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "42P05") == 0;
 }
 
 bool

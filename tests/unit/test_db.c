@@ -426,6 +426,13 @@ Test(db, statements_that_the_server_forgot_are_prepared_again)
 	cr_expect_eq(count(db), 1);
 }
 
+Test(db, a_statement_that_the_server_has_already_is_prepared_again)
+{
+	scratch_do(db, "prepare service_ping as select 2");
+	cr_expect_eq(db_query(db, DB_SERVICE_PING, NULL, NULL), OK);
+	cr_expect_eq(db_query(db, DB_SERVICE_PING, NULL, NULL), OK);
+}
+
 Test(db, a_statement_whose_shape_changed_is_prepared_again)
 {
 	cr_expect_eq(count(db), 0);

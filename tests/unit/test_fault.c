@@ -36,6 +36,7 @@ Test(fault, stale_statements_are_recognised)
 {
 	cr_expect(fault_is_stale_statement("26000"));
 	cr_expect(fault_is_stale_statement("0A000"));
+	cr_expect(fault_is_stale_statement("42P05"));
 	cr_expect_not(fault_is_stale_statement("23505"));
 }
 
