@@ -174,6 +174,7 @@ pages_reply(struct http_request *req, const struct page *page,
 {
 	size_t count = count_items(shape, rows);
 	struct jsonw w;
+	bool starved;
 
 	if (count > (size_t)page->size) {
 		count = (size_t)page->size;
@@ -183,7 +184,10 @@ pages_reply(struct http_request *req, const struct page *page,
 	write_page(&w, page, shape, rows, count);
 	if (buf_ok(&req->out))
 		return response_json(req, 200);
+	starved = req->out.starved;
 	buf_reset(&req->out);
+	if (starved)
+		return problem_of(req, ERR_MEMORY);
 	return problem_reply(req, ERR_TOO_LARGE,
 	    "this page is too large: ask for a smaller limit");
 }
