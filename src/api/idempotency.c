@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "api/app.h"
+#include "api/later.h"
 #include "api/routes.h"
 #include "api/ticket.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "http/problem.h"
 #include "http/response.h"
 
@@ -266,6 +268,20 @@ begin(struct http_request *req, struct ticket *ticket)
 	return OK;
 }
 
+/* A connection that was lost leaves open whether the key was taken: nobody
+ * would answer for it.  What was never sent took nothing. */
+static void
+free_if_taken(struct http_request *req, const struct ticket *ticket)
+{
+	const char *args[] = { req->who.user_text, ticket->key_hash,
+		ticket->attempt_text, "false" };
+
+	if (strcmp(db_fault(req->db)->sqlstate, "08006") == 0 &&
+	    later_do(req->app->later, DB_IDEMPOTENCY_FREE, args) != OK)
+		log_warn("a key that request %s may have taken is not freed",
+		    req->id);
+}
+
 bool
 idempotency_passes_or_reply(struct http_request *req)
 {
@@ -282,8 +298,11 @@ idempotency_passes_or_reply(struct http_request *req)
 		return false;
 	}
 	err = make_ticket(req, key, &ticket);
-	if (err == OK)
+	if (err == OK) {
 		err = take_or_answer(req, ticket);
+		if (err == ERR_BUSY)
+			free_if_taken(req, ticket);
+	}
 	if (err == OK)
 		err = begin(req, ticket);
 	if (err == OK)
