@@ -176,7 +176,8 @@ def some_fail(instance, user, bad):
     return load.audit(), seen
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [1, 20])
 def test_f05_allocations_that_fail_at_random_lose_nothing(make_fault_instance, rounds):
     def prepare(instance):
         instance.rate = Rate(instance.dir / "run/rate")
