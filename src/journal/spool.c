@@ -56,25 +56,35 @@ struct spool {
 	atomic_ullong *own_bytes;     /* the same */
 };
 
+/* Where the board has what is said of a slot. */
+static int
+place_of(long slot)
+{
+	return (int)(slot & (SPOOL_SLOTS - 1));
+}
+
+static unsigned long long
+bit_of(long slot)
+{
+	return 1ULL << place_of(slot);
+}
+
+static long
+number_of(const char *slot)
+{
+	return strtol(slot, NULL, 10);
+}
+
 void
 spool_board_clear(struct spool_board *board, int slot)
 {
-	atomic_fetch_and(&board->failing,
-	    ~(1ULL << (slot & (SPOOL_SLOTS - 1))));
-	atomic_fetch_and(&board->stalled,
-	    ~(1ULL << (slot & (SPOOL_SLOTS - 1))));
-	atomic_store(&board->bytes[slot & (SPOOL_SLOTS - 1)],
-	    0); /* from now on measured */
+	atomic_fetch_and(&board->failing, ~bit_of(slot));
+	atomic_fetch_and(&board->stalled, ~bit_of(slot));
+	atomic_store(&board->bytes[place_of(slot)], 0); /* now measured */
 	if (atomic_load(&board->prober) == slot + 1) {
 		atomic_store(&board->probing_us, 0);
 		atomic_store(&board->prober, 0);
 	}
-}
-
-static unsigned long long
-bit_of(const char *slot)
-{
-	return 1ULL << (strtoul(slot, NULL, 10) & 63);
 }
 
 /* What cannot be read may be records; what is no directory is none. */
@@ -107,7 +117,7 @@ spool_board_look(struct spool_board *board, const char *dir)
 		for (size_t i = 0; i < slots.count; i++) {
 			if (has_segments(fd, slots.names[i]))
 				atomic_fetch_or(&board->waiting,
-				    bit_of(slots.names[i]));
+				    bit_of(number_of(slots.names[i])));
 		}
 		slot_names_fini(&slots);
 	}
@@ -283,8 +293,8 @@ check_slots(int spool_fd, const char *dir, long workers)
 	for (size_t i = 0; err == OK && i < slots.count; i++) {
 		const char *slot = slots.names[i];
 
-		err = check_slot(spool_fd, dir, slot,
-		    strtol(slot, NULL, 10) < workers);
+		err =
+		    check_slot(spool_fd, dir, slot, number_of(slot) < workers);
 	}
 	slot_names_fini(&slots);
 	return err;
@@ -393,9 +403,8 @@ spool_open(const struct spool_options *options, struct spool **out)
 	spool->bytes_max = options->bytes_max;
 	spool->board =
 	    options->board == NULL ? &spool->own_board : options->board;
-	spool->bit = 1ULL << (options->slot & (SPOOL_SLOTS - 1));
-	spool->own_bytes =
-	    &spool->board->bytes[options->slot & (SPOOL_SLOTS - 1)];
+	spool->bit = bit_of(options->slot);
+	spool->own_bytes = &spool->board->bytes[place_of(options->slot)];
 	skipped_init(&spool->skipped, &spool->board->skipped);
 	err = set_up(spool, options);
 	if (err != OK) {
@@ -893,7 +902,7 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
 	if (err == OK && *moved - before == segments.count)
-		tell(&spool->board->waiting, bit_of(name), false);
+		tell(&spool->board->waiting, bit_of(number_of(name)), false);
 	slot_names_fini(&segments);
 	slot_release(&slot);
 	return err;
@@ -925,7 +934,7 @@ look_at(struct spool *spool, const char *name, uint64_t *bytes, bool *any)
 static bool
 is_counted(const struct spool *spool, const char *name)
 {
-	long number = strtol(name, NULL, 10);
+	long number = number_of(name);
 
 	return number < SPOOL_SLOTS &&
 	       atomic_load(&spool->board->bytes[number]) > 0;
@@ -950,7 +959,7 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 		err = look_at(spool, name, &bytes, &any);
 		/* one that died when it began to write left only the bit */
 		if (err == OK && (any || (atomic_load(&spool->board->waiting) &
-					     bit_of(name)) != 0))
+					     bit_of(number_of(name))) != 0))
 			err = adopt_slot(spool, name, moved);
 		if (err != OK)
 			pass_over(spool, name, "", err);

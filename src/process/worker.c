@@ -44,7 +44,8 @@
 #define ASK_US        2000000 /* for PostgreSQL, where others serve */
 #define ASK_PAUSE_MS  50
 #define ACCEPT_MAX    16
-#define LOOK_MS       20   /* an overload may be over */
+#define LOOK_MS       20 /* an overload may be over */
+#define TOO_MANY      "too many requests wait"
 #define WAITING_MAX   4096 /* connections taken at once when a drain begins */
 
 struct worker {
@@ -243,21 +244,31 @@ has_no_time(struct worker *worker, const struct http_request *req)
 	return shed_refuses(&worker->shed, clock_mono_us(), age_us);
 }
 
-/* A claimed connection. */
-static void
-serve(struct worker *worker, struct db *db, struct link *link)
+/* Of a claimed connection; NULL: it is closed. */
+static struct http_request *
+read_request(struct worker *worker, struct link *link)
 {
 	struct http_request *req;
 
 	if (connections_read(worker->connections, link, worker->body_max,
 		&req) != OK) {
 		count_connections(worker);
-		return;
+		return NULL;
 	}
 	req->app = &worker->app;
+	return req;
+}
+
+static void
+serve(struct worker *worker, struct db *db, struct link *link)
+{
+	struct http_request *req = read_request(worker, link);
+
+	if (req == NULL)
+		return;
 	req->db = db;
 	if (has_no_time(worker, req))
-		(void)problem_reply(req, ERR_BUSY, "too many requests wait");
+		(void)problem_reply(req, ERR_BUSY, TOO_MANY);
 	else if (dispatch(req) == PARKED)
 		return;      /* the relay, the journal or a pool answers it */
 	request_finish(req); /* answers, logs, frees, arms the connection */
@@ -298,14 +309,21 @@ next_link(struct worker *worker, struct link **link)
 	return take_event(worker, event.data.ptr, link);
 }
 
+static void
+ring(int event_fd)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full, and then it is readable. */
+	(void)!write(event_fd, &one, sizeof(one));
+}
+
 /* Several edges may wake one thread only: each wakes the next. */
 static void
 wake_another(struct worker *worker)
 {
-	uint64_t one = 1;
-
 	if (waiting_any(&worker->waiting) && shed_has_idle(&worker->shed))
-		(void)!write(worker->wake_fd, &one, sizeof(one));
+		ring(worker->wake_fd);
 }
 
 static void
@@ -327,20 +345,17 @@ request_loop(struct worker *worker, struct db *db, struct pulse *pulse)
 	pulse_wait(pulse);
 }
 
-/* Which one thread does unread, so that nothing has to be done for it. */
+/* One that waited unread, so that nothing was done for it. */
 static void
 refuse(struct worker *worker, struct link *link)
 {
 	struct http_request *req;
 
 	shed_refused(&worker->shed, clock_mono_us());
-	if (connections_read(worker->connections, link, worker->body_max,
-		&req) != OK) {
-		count_connections(worker);
+	req = read_request(worker, link);
+	if (req == NULL)
 		return;
-	}
-	req->app = &worker->app;
-	(void)problem_reply(req, ERR_BUSY, "too many requests wait");
+	(void)problem_reply(req, ERR_BUSY, TOO_MANY);
 	request_finish(req);
 }
 
@@ -418,10 +433,8 @@ refuser_thread(void *arg)
 static void
 look_for_overload(struct worker *worker)
 {
-	uint64_t one = 1;
-
 	if (shed_look(&worker->shed, clock_mono_us()))
-		(void)!write(worker->alarm_fd, &one, sizeof(one));
+		ring(worker->alarm_fd);
 }
 
 static void *
@@ -472,10 +485,7 @@ start_threads(struct worker *worker)
 static void
 stop_threads(struct worker *worker)
 {
-	uint64_t one = 1;
-
-	if (write(worker->stop_fd, &one, sizeof(one)) < 0)
-		log_warn_errno("eventfd");
+	ring(worker->stop_fd);
 	for (size_t i = 0; i < worker->thread_count; i++)
 		pthread_join(worker->threads[i], NULL);
 	if (worker->has_refuser)

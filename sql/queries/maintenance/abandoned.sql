@@ -1,4 +1,5 @@
 -- How many calls that have been running for more than $1 ms, and so are nobody's, or whose id is $2, are interrupted now: again until it is 0.
+-- planned anew: without an id, only the old ones are looked at
 with old as (
     select user_id, id
     from minuted.calls
