@@ -19,8 +19,8 @@ enum transfer_verdict receive_bytes(void *arg, const char *data, size_t len);
 /* Tells the sink that the answer begins, once. */
 void receive_begin(struct progress *progress);
 
-/* call->text grew from old bytes: keeps that up to the ceiling, and in the
- * shared memory that outlives the worker. */
-void receive_text(struct progress *progress, size_t old);
+/* call->text has a whole answer: keeps it up to the ceiling, and in the shared
+ * memory that outlives the worker. */
+void receive_text(struct progress *progress);
 
 #endif /* LLM_RECEIVE_H */

@@ -266,7 +266,7 @@ end_body(struct progress *progress)
 		    err == ERR_MEMORY ? "out_of_memory" : "upstream_invalid");
 		return;
 	}
-	receive_text(progress, 0);
+	receive_text(progress);
 	over(progress, CALL_COMPLETED);
 }
 

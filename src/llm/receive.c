@@ -72,10 +72,20 @@ mark_truncated(struct progress *progress)
 		call->metadata = marked;
 }
 
-/* Keeps what was added to the text since it was old bytes long, up to the
- * ceiling. */
-void
-receive_text(struct progress *progress, size_t old)
+/* What is given to the client is known to whoever has to end the call if this
+ * worker dies: so it is noted first. */
+static void
+note_text(struct progress *progress, size_t old)
+{
+	const struct buf *text = &progress->call->text;
+
+	if (progress->slot != NULL && text->len > old)
+		inflight_text(progress->slot, text->data + old,
+		    text->len - old);
+}
+
+static void
+cut_text(struct progress *progress, size_t old)
 {
 	struct buf *text = &progress->call->text;
 
@@ -88,9 +98,13 @@ receive_text(struct progress *progress, size_t old)
 		text->len = old;
 		text->data[old] = '\0';
 	}
-	if (progress->slot != NULL && text->len > old)
-		inflight_text(progress->slot, text->data + old,
-		    text->len - old);
+}
+
+void
+receive_text(struct progress *progress)
+{
+	note_text(progress, 0);
+	cut_text(progress, 0);
 }
 
 static enum err
@@ -120,10 +134,11 @@ on_event(void *arg, const struct sse_event *sse)
 	progress->finished = progress->finished || event.finished;
 	if ((event.text_len > 0 || event.tool) && call->first_token_us == 0)
 		call->first_token_us = clock_mono_us();
+	note_text(progress, old);
 	receive_begin(progress);
 	if (call->sink->event != NULL)
-		call->sink->event(call, &event);
-	receive_text(progress, old);
+		call->sink->event(call, &event); /* has all of the text */
+	cut_text(progress, old);
 	return OK;
 }
 

@@ -135,6 +135,8 @@ struct bench {
 	struct place *at; /* of the last scenario */
 };
 
+static struct inflight *bench_inflight; /* of the one that runs */
+
 static void
 bench_start(struct bench *bench)
 {
@@ -155,6 +157,7 @@ bench_start(struct bench *bench)
 	pthread_create(&bench->journal.thread, NULL, journal_run,
 	    &bench->journal);
 	bench->inflight = inflight_map(NULL, 0, 8);
+	bench_inflight = bench->inflight;
 	cr_assert_eq(relay_new(&bench->config, &bench->journal, bench->inflight,
 			 &bench->relay),
 	    OK);
@@ -184,6 +187,7 @@ bench_set(struct bench *bench, int64_t *setting, int64_t value)
 {
 	relay_free(bench->relay);
 	*setting = value;
+	bench_inflight = bench->inflight;
 	cr_assert_eq(relay_new(&bench->config, &bench->journal, bench->inflight,
 			 &bench->relay),
 	    OK);
@@ -303,9 +307,44 @@ sink_begin(struct call *call)
 		outlet_begin(call->outlet, 200, "text/event-stream");
 }
 
+struct given {
+	const struct call *call;
+	const struct call_event *event;
+	bool noted;
+};
+
+static void
+look_for(void *arg, const struct call_row *row)
+{
+	struct given *given = arg;
+	size_t len = strlen(row->response_text);
+
+	if (!uuid_equal(&row->id, &given->call->id))
+		return;
+	given->noted = len == INFLIGHT_TEXT_MAX ||
+		       (len >= given->event->text_len &&
+			   memcmp(row->response_text + len -
+				      given->event->text_len,
+			       given->event->text,
+			       given->event->text_len) == 0);
+}
+
+/* What a client has is known to whoever has to end its call. */
+static void
+expect_noted(const struct call *call, const struct call_event *event)
+{
+	struct given given = { call, event, false };
+
+	if (event->text_len == 0)
+		return;
+	inflight_each(bench_inflight, look_for, &given);
+	cr_expect(given.noted);
+}
+
 static void
 sink_event(struct call *call, const struct call_event *event)
 {
+	expect_noted(call, event);
 	if (!event->done && (!event->usage_only || call->usage_asked))
 		outlet_write(call->outlet, event->raw, event->raw_len);
 }
