@@ -239,6 +239,37 @@ def test_f08_a_slow_postgres_sheds_and_streams_go_on(behind_proxy):
          "records wait for their commit or go to the spool, running streams are not touched")
 
 
+def test_f06_a_key_whose_taking_was_not_heard_of_is_taken_again(behind_proxy):
+    """PostgreSQL has committed it, and the connection dies before it says so."""
+    instance, proxy = behind_proxy
+    user = instance.user()
+    instance.know(user)
+    user.check = False
+
+    def post():
+        return user.post("/api/chats", {"title": "once"}, headers={"Idempotency-Key": "k"})
+
+    def taken():
+        return instance.psql("select count(*) from minuted.idempotency_keys") == [["1"]]
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        proxy.latency = 2  # of what PostgreSQL says
+        first = pool.submit(post)
+        wait_until(taken)
+        proxy.latency = 0
+        proxy.cut_all()
+        assert first.result().status == 503
+    seen = []
+
+    def answered():
+        seen.append(post().status)
+        return seen[-1] == 201
+
+    wait_until(answered, 10)
+    assert set(seen[:-1]) <= {409, 503}, seen
+    assert instance.psql("select count(*) from minuted.chats") == [["1"]]
+
+
 def share(seconds, part):
     """What so much of them stays below."""
     return sorted(seconds)[int(len(seconds) * part)]
