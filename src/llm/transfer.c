@@ -36,13 +36,15 @@
 
 /*
  * A connection that is kept stays in the epoll between its requests: libcurl
- * takes its socket out after each and puts it back for the next.
+ * takes its socket out after each and puts it back for the next.  Where nobody
+ * has asked, what comes is no answer: libcurl would take it for the next one's.
  */
 struct kept {
 	struct watch *watch; /* NULL: not in the epoll */
 	uint32_t events;
 	bool ours; /* opened by open_socket(), closed by close_socket() */
 	bool idle; /* libcurl does not want to hear of it */
+	const struct transfer *asked; /* NULL: its request is over */
 };
 
 struct transfers {
@@ -66,6 +68,7 @@ struct transfer {
 	bool stopped;    /* bytes() wanted no more */
 	int64_t sent_us; /* when the request was to be sent; 0: not yet */
 	bool again;      /* it was sent twice */
+	int fd;          /* of its connection; -1: none yet */
 	char detail[CURL_ERROR_SIZE];
 };
 
@@ -132,18 +135,48 @@ act(struct transfers *transfers, int fd, int mask)
 		transfers->retry_us = clock_mono_us() + RETRY_US;
 }
 
+/* libcurl finds out at its use that it has ended; bytes or an error that wait
+ * there it would take for life. */
+static void
+cut_off(const struct transfers *transfers, struct kept *kept, int fd)
+{
+	char bytes[4096];
+	int reset;
+	socklen_t len = sizeof(reset);
+
+	unwatch(transfers, kept);
+	(void)shutdown(fd, SHUT_RDWR);
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &reset, &len);
+}
+
+/* The transfer is over: has its connection more than its answer? */
+static void
+release(const struct transfers *transfers, const struct transfer *transfer)
+{
+	struct kept *kept = kept_of(transfers, transfer->fd);
+	char byte;
+
+	if (kept == NULL || kept->asked != transfer)
+		return;
+	kept->asked = NULL;
+	if (recv(transfer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		cut_off(transfers, kept, transfer->fd);
+}
+
 static void
 on_socket(void *arg, int fd, uint32_t events)
 {
 	struct transfers *transfers = arg;
 	struct kept *kept = kept_of(transfers, fd);
-	int mask = 0, reset;
-	socklen_t len = sizeof(reset);
+	int mask = 0;
 
 	if (kept != NULL && kept->idle) {
-		unwatch(transfers, kept); /* libcurl finds out at its use */
-		/* ... of an end, and takes an error that waits for life */
-		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &reset, &len);
+		if (kept->asked == NULL)
+			cut_off(transfers, kept, fd);
+		else
+			unwatch(transfers, kept); /* its transfer is paused */
 		return;
 	}
 
@@ -172,6 +205,26 @@ watch_kept(struct transfers *transfers, struct kept *kept, int fd,
 		transfers->retry_us = clock_mono_us() + RETRY_US;
 }
 
+static struct transfer *
+transfer_of(CURL *easy)
+{
+	char *private = NULL;
+
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) != CURLE_OK)
+		return NULL;
+	return (struct transfer *)(void *)private;
+}
+
+static void
+note_asked(struct kept *kept, int fd, CURL *easy)
+{
+	struct transfer *transfer = transfer_of(easy);
+
+	kept->asked = transfer;
+	if (transfer != NULL)
+		transfer->fd = fd;
+}
+
 /* Never fails: libcurl would give up every transfer there is.  What is not
  * watched for want of memory is later; the resolver looks for itself. */
 static int
@@ -182,7 +235,6 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 	struct watch *watch = assigned;
 	uint32_t events = 0;
 
-	(void)easy;
 	if (kept != NULL && what == CURL_POLL_REMOVE) {
 		kept->idle = true;
 		return 0;
@@ -197,6 +249,7 @@ watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 	if ((what & CURL_POLL_OUT) != 0)
 		events |= EPOLLOUT;
 	if (kept != NULL) {
+		note_asked(kept, fd, easy);
 		watch_kept(transfers, kept, fd, events);
 		return 0;
 	}
@@ -371,21 +424,19 @@ transfers_reap(struct transfers *transfers)
 	struct transfer *transfer;
 	CURLMsg *message;
 	CURLcode code;
-	char *private;
 	int waiting;
 
 	for (;;) {
 		message = curl_multi_info_read(transfers->multi, &waiting);
 		if (message == NULL)
 			return;
-		if (message->msg != CURLMSG_DONE ||
-		    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
-			&private) != CURLE_OK)
+		transfer = transfer_of(message->easy_handle);
+		if (message->msg != CURLMSG_DONE || transfer == NULL)
 			continue;
-		transfer = (struct transfer *)(void *)private;
 		code = message->data.result;
 		(void)curl_multi_remove_handle(transfers->multi,
 		    transfer->easy);
+		release(transfers, transfer);
 		transfer->owner = NULL;
 		transfer->events->done(transfer->arg, result_of(transfer, code),
 		    detail_of(transfer, code));
@@ -622,6 +673,7 @@ transfer_new(const struct transfer_spec *spec, struct transfer **out)
 
 	if (transfer == NULL)
 		return ERR_MEMORY;
+	transfer->fd = -1;
 	transfer->events = spec->events;
 	transfer->arg = spec->arg;
 	transfer->allow_local = spec->allow_local;

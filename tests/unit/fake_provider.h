@@ -30,7 +30,7 @@ struct fake {
 	pthread_t thread;
 	pthread_t peers[FAKE_CONNECTIONS];
 	int peers_len;
-	atomic_int connections, requests, abandoned;
+	atomic_int connections, requests, abandoned, strays;
 	pthread_mutex_t lock;
 	char head[8192]; /* of the last request */
 	char body[FAKE_BODY_MAX];
@@ -96,15 +96,22 @@ fake_chunk(int fd, const char *text)
 }
 
 static inline bool
-fake_json(int fd, int status, const char *headers, const char *body)
+fake_head(int fd, int status, const char *headers, size_t len)
 {
 	char head[512];
 
 	snprintf(head, sizeof(head),
 	    "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
 	    "%sContent-Length: %zu\r\n\r\n",
-	    status, headers, strlen(body));
-	return fake_text(fd, head) && fake_text(fd, body);
+	    status, headers, len);
+	return fake_text(fd, head);
+}
+
+static inline bool
+fake_json(int fd, int status, const char *headers, const char *body)
+{
+	return fake_head(fd, status, headers, strlen(body)) &&
+	       fake_text(fd, body);
 }
 
 /* Waits until the peer closes: true when it did within ms. */
@@ -199,6 +206,40 @@ fake_stream(struct fake *fake, int fd, const char *path)
 	return ok;
 }
 
+#define FAKE_WHOLE(text)                                            \
+	"{\"id\":\"y\",\"choices\":[{\"index\":0,\"message\":{" \
+	"\"role\":\"assistant\",\"content\":\"" text "\"},"         \
+	"\"finish_reason\":\"stop\"}],\"usage\":{"                  \
+	"\"prompt_tokens\":5,\"completion_tokens\":2}}"
+
+/* Over its first connection it answers once more than it was asked: in one
+ * packet with the end of the answer, or after it. */
+static inline bool
+fake_stray(struct fake *fake, int fd, bool later)
+{
+	const char *body = FAKE_WHOLE("Fine.");
+	char more[1024];
+	int len;
+	bool ok;
+
+	if (atomic_load(&fake->connections) > 1)
+		return fake_json(fd, 200, "", body);
+	len = snprintf(more, sizeof(more),
+	    "%sHTTP/1.1 200 X\r\nContent-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n\r\n%s",
+	    later ? "" : body + 1, strlen(FAKE_WHOLE("Not yours.")),
+	    FAKE_WHOLE("Not yours."));
+	if (later)
+		ok = fake_json(fd, 200, "", body);
+	else
+		ok = fake_head(fd, 200, "", strlen(body)) &&
+		     fake_send(fd, body, 1);
+	usleep(20000); /* so that they are packets of their own */
+	ok = ok && fake_send(fd, more, (size_t)len);
+	atomic_fetch_add(&fake->strays, 1);
+	return ok;
+}
+
 #define FAKE_ERROR(message, code)                                 \
 	"{\"error\":{\"message\":\"" message "\",\"type\":\"t\"," \
 	"\"param\":null,\"code\":\"" code "\"}}"
@@ -207,11 +248,9 @@ static inline bool
 fake_whole(struct fake *fake, int fd, const char *path)
 {
 	if (fake_is(path, "json") || fake_is(path, "once"))
-		return fake_json(fd, 200, "",
-		    "{\"id\":\"y\",\"choices\":[{\"index\":0,\"message\":{"
-		    "\"role\":\"assistant\",\"content\":\"Fine.\"},"
-		    "\"finish_reason\":\"stop\"}],\"usage\":{"
-		    "\"prompt_tokens\":5,\"completion_tokens\":2}}");
+		return fake_json(fd, 200, "", FAKE_WHOLE("Fine."));
+	if (fake_is(path, "more") || fake_is(path, "later"))
+		return fake_stray(fake, fd, fake_is(path, "later"));
 	if (fake_is(path, "nousage"))
 		return fake_json(fd, 200, "",
 		    "{\"choices\":[{\"message\":{\"content\":\"12345678\"}}]}");

@@ -164,6 +164,29 @@ Test(relay, a_kept_connection_that_died_is_not_the_clients_problem)
 	bench_stop(&bench);
 }
 
+static void
+expect_own_answer(const char *scenario)
+{
+	struct bench bench;
+	char *answer;
+
+	bench_start(&bench);
+	free(bench_ask(&bench, scenario, false));
+	cr_assert(reaches(&bench.fake.strays, 1));
+	answer = bench_ask(&bench, scenario, false);
+	cr_expect(has(answer, "Fine."), "%s: %s", scenario, answer);
+	cr_expect_eq(atomic_load(&bench.fake.connections), 2);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 2);
+	free(answer);
+	bench_stop(&bench);
+}
+
+Test(relay, what_a_provider_says_unasked_is_nobodys_answer)
+{
+	expect_own_answer("more");
+	expect_own_answer("later");
+}
+
 Test(relay, a_provider_without_tls_where_it_is_due_is_not_trusted)
 {
 	struct bench bench;
