@@ -23,6 +23,7 @@
 #include "auth/secret.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/log.h"
 
 #define SHARDS    16
@@ -101,28 +102,16 @@ static const char *const channels[] = { "minuted_user", "minuted_key",
 
 /* --- entries ---------------------------------------------------------- */
 
-static uint64_t
-hash_name(const char *name)
-{
-	uint64_t hash = 14695981039346656037U; /* FNV-1a */
-
-	for (; *name != '\0'; name++) {
-		hash ^= (unsigned char)*name;
-		hash *= 1099511628211U;
-	}
-	return hash;
-}
-
 static struct shard *
 shard_of(struct auth_cache *cache, const char *name)
 {
-	return &cache->shards[hash_name(name) % SHARDS];
+	return &cache->shards[fnv_add(FNV_BASIS, name) % SHARDS];
 }
 
 static struct entry *
 set_of(struct shard *shard, const char *name)
 {
-	return shard->entries[hash_name(name) / SHARDS % SETS];
+	return shard->entries[fnv_add(FNV_BASIS, name) / SHARDS % SETS];
 }
 
 /* With the shard locked; NULL when it is not there. */

@@ -21,22 +21,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
 #include "base/log.h"
 
 #define PATH_LENGTH 4096
 #define NAME_LENGTH 64
 #define ORIGIN      "of"
-
-/* FNV-1a, 64 bits: to tell apart, not to hide; ORIGIN is compared. */
-static uint64_t
-hash_of(const char *text)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return hash;
-}
 
 /* A place in memory that others cannot take folders away from. */
 static bool
@@ -117,7 +107,7 @@ in_memory(const struct inflight_place *place, const char *origin,
 		return false;
 	buf_init(&name, NAME_LENGTH);
 	buf_addf(&name, "minuted-%u-%016llx", (unsigned)geteuid(),
-	    (unsigned long long)hash_of(origin));
+	    (unsigned long long)fnv_add(FNV_BASIS, origin));
 	good = buf_ok(&name) && is_fit(base, place) &&
 	       make_folder(base, name.data, origin);
 	cause = errno;

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FNV_BASIS 14695981039346656037ULL
-#define FNV_PRIME 1099511628211ULL
+#include "base/fnv.h"
 
 void
 skipped_init(struct skipped *skipped, struct skipped_board *board)
@@ -22,21 +21,13 @@ skipped_fini(struct skipped *skipped)
 	*skipped = (struct skipped){ 0 };
 }
 
-static unsigned long long
-hash_on(unsigned long long hash, const char *text)
-{
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * FNV_PRIME;
-	return hash;
-}
-
 /* Of slot and segment; never 0. */
 static unsigned long long
 hash_of(const char *slot, const char *segment)
 {
-	unsigned long long hash = hash_on(FNV_BASIS, slot);
+	uint64_t hash = fnv_add(FNV_BASIS, slot);
 
-	return hash_on(hash_on(hash, "/"), segment) | 1;
+	return fnv_add(fnv_add(hash, "/"), segment) | 1;
 }
 
 /* False: another has told, or does now. */
