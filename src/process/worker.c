@@ -32,13 +32,15 @@
 #include "process/listener.h"
 #include "process/pulse.h"
 #include "process/shed.h"
+#include "process/stacks.h"
 #include "process/sweep.h"
 #include "process/waiting.h"
 
 #define REQUEST_STACK (512 * 1024)
-#define TICK_MS       200     /* heartbeat, sweep, schema check */
-#define PAUSE_MS      5       /* before the socket is looked at again */
-#define STALL_US      5000000 /* a thread that works longer is looked at */
+#define TICK_MS       200      /* heartbeat, sweep, schema check */
+#define PAUSE_MS      5        /* before the socket is looked at again */
+#define STALL_US      5000000  /* a thread that works longer is looked at */
+#define HANG_US       15000000 /* ... and longer than this, told of */
 #define TASKS         "/proc/self/task"
 #define DRAIN_POLL_MS 5
 #define ASK_US        2000000 /* for PostgreSQL, where others serve */
@@ -72,6 +74,7 @@ struct worker {
 	bool listening;              /* the socket is in the epoll */
 	bool draining;
 	bool schema_ok;
+	bool hangs; /* and has told where */
 	int exit_code;
 };
 
@@ -608,6 +611,17 @@ publish(struct worker *worker)
 	count_connections(worker);
 }
 
+/* The supervisor will kill us: what is known of the cause is lost then. */
+static void
+tell_of_hang(struct worker *worker, bool hangs)
+{
+	if (hangs && !worker->hangs) {
+		log_error("threads of this worker do not get on");
+		stacks_log();
+	}
+	worker->hangs = hangs;
+}
+
 /* Says to the supervisor that this worker gets on, as far as it does. */
 static void
 beat(struct worker *worker)
@@ -625,6 +639,7 @@ beat(struct worker *worker)
 	if (now_us - last_us > STALL_US && pulse_waits_for_disk(TASKS))
 		last_us = now_us;
 	atomic_store(&worker->row->heartbeat_us, (unsigned long long)last_us);
+	tell_of_hang(worker, now_us - last_us > HANG_US);
 }
 
 /* db: a connection for the schema's check, or NULL when that is done. */
@@ -799,6 +814,7 @@ block_signals(sigset_t *signals)
 	sigdelset(signals, SIGFPE);
 	sigdelset(signals, SIGILL);
 	sigdelset(signals, SIGABRT);
+	sigdelset(signals, SIGURG); /* stacks.h */
 	pthread_sigmask(SIG_SETMASK, signals, NULL);
 	sigemptyset(signals);
 	sigaddset(signals, SIGTERM);
@@ -814,6 +830,7 @@ worker_run(const struct worker_seat *seat)
 	sigset_t signals;
 	int caught;
 
+	stacks_init();
 	block_signals(&signals);
 	/* the supervisor's death is our SIGTERM: nobody else would restart us
 	 * on a new configuration, or write the end of our calls */

@@ -9,6 +9,8 @@
  *	write PATH        every write to a file under PATH: ENOSPC
  *	stop-with-lock    the process stops while it has a lock that processes
  *	                  share, once
+ *	hang              a thread that has given back such a lock goes no
+ *	                  further, once
  *
  * SYNCED_UNDER=PATH: after each fdatasync of a file under PATH its length is
  * kept in FILE.synced, so that a test can take away what was not synced.
@@ -428,20 +430,33 @@ write(int fd, const void *bytes, size_t len)
 	return done;
 }
 
+/* Is that the fault?  Then it is no more. */
+static int
+told_once(const char *fault)
+{
+	char line[PATH_MAX + 64] = "";
+
+	return read_fault(line, sizeof(line)) && strcmp(line, fault) == 0 &&
+	       unlink(getenv("FAULT_FILE")) == 0;
+}
+
 /* Locks that processes share are robust, others are not. */
 int
 pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
 	static int (*next)(pthread_mutex_t *);
-	char line[PATH_MAX + 64] = "";
+	int shared = (mutex->__data.__kind & ROBUST) != 0;
+	int done;
 
 	if (next == NULL)
 		next = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT,
 		    "pthread_mutex_unlock");
-	if ((mutex->__data.__kind & ROBUST) != 0 &&
-	    read_fault(line, sizeof(line)) &&
-	    strcmp(line, "stop-with-lock") == 0 &&
-	    unlink(getenv("FAULT_FILE")) == 0)
+	if (shared && told_once("stop-with-lock"))
 		raise(SIGSTOP); /* this thread, so not after the next line */
-	return next(mutex);
+	done = next(mutex);
+	if (shared && told_once("hang")) {
+		for (;;)
+			pause();
+	}
+	return done;
 }

@@ -4,6 +4,7 @@ anew, while clients keep their ledgers."""
 import concurrent.futures
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from harness import Load, build_shim, no_loss, note, settle
-from instance import wait_until
+from instance import BINARY, wait_until
 from killloop import Injector, enough_for, make_plan
 
 
@@ -203,6 +204,33 @@ def test_f04_a_worker_that_is_stopped_with_a_lock_holds_up_nobody(make_fault_ins
     assert "does not answer" in instance.log()
     note("F-04 lock", "SIGSTOP of a worker inside a shared lock, SIGKILL of another", 1, None,
          "the other is replaced at once, whom the lock counts gets 503, others are served")
+
+
+@pytest.mark.slow
+def test_f04_a_worker_whose_thread_hangs_tells_where_before_it_is_killed(make_fault_instance):
+    instance = make_fault_instance(start=False, env={
+        "WORKERS": 1, "THREADS": 1, "STATEMENT_TIMEOUT": "1s", "LOCK_TIMEOUT": "1s"})
+    fault = instance.dir / "run/fault"
+    instance.extra = {"LD_PRELOAD": str(build_shim()), "FAULT_FILE": str(fault)}
+    instance.start()
+    user = instance.user()
+    user.check, user.timeout = False, 1
+    victim, = instance.workers()
+    instance.psql(f"select admin.set_limit('{user.email}', 'requests', 100000, null, 3600)")
+    wait_until(lambda: "RateLimit-Limit" in user.get("/auth/profile").headers)
+    fault.write_text("hang\n")
+    wait_until(lambda: status_of(user) is None)
+    # innermost first: pause(), the shim that called it, and us
+    stack = r"thread \d+ is at libc\.so\.6\S+ shim\.so\S+ minuted\+(0x[0-9a-f]+) "
+    address, = wait_until(lambda: re.findall(stack, instance.log()), 30)
+    assert victim in instance.workers()
+    where = subprocess.run(["addr2line", "-f", "-e", BINARY, address],
+                           stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "limit" in where, where
+    wait_until(lambda: victim not in instance.workers(), 30)
+    wait_until(lambda: status_of(user) == 200, 10)
+    note("F-04 hang", "a thread of the only worker hangs", 1, None,
+         "the addresses that its threads are at are in the log before it is killed")
 
 
 def reloads(instance, count, pause=0.0):
