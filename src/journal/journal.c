@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "journal/batch.h"
 #include "journal/keeper.h"
+#include "journal/pace.h"
 #include "journal/prober.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
@@ -45,7 +46,7 @@ struct journal {
 	atomic_size_t queued_bytes;
 	atomic_bool stop;
 	atomic_llong busy_since_us; /* of the batch in hand; 0: none */
-	atomic_llong pace_us;       /* what a batch takes, lately */
+	struct pace pace;
 	atomic_ullong records, batches, spooled, refused, buried, lost;
 };
 
@@ -103,15 +104,12 @@ batches_of(size_t count, size_t bytes)
 bool
 journal_is_in_time(const struct journal *journal)
 {
-	int64_t since_us = atomic_load(&journal->busy_since_us);
-	int64_t pace_us = atomic_load(&journal->pace_us);
-	int64_t wait_us =
-	    pace_us * (1 + batches_of(atomic_load(&journal->queued),
-			       atomic_load(&journal->queued_bytes)));
+	int64_t waiting = batches_of(atomic_load(&journal->queued),
+	    atomic_load(&journal->queued_bytes));
+	bool in_hand = atomic_load(&journal->busy_since_us) != 0;
 
-	if (since_us != 0) /* the one in hand may take as long again */
-		wait_us += pace_us;
-	return wait_us < JOURNAL_WAIT_MS * 1000LL;
+	return pace_wait_us(&journal->pace, waiting, in_hand) <
+	       JOURNAL_WAIT_MS * 1000LL;
 }
 
 bool
@@ -370,17 +368,6 @@ finish(struct journal *journal, struct batch *batch, enum durable how)
 	}
 }
 
-/* Half of what it was and half of what the batch in hand took. */
-static void
-note_pace(struct journal *journal)
-{
-	int64_t took_us =
-	    clock_mono_us() - atomic_load(&journal->busy_since_us);
-
-	atomic_store(&journal->pace_us,
-	    (atomic_load(&journal->pace_us) + took_us) / 2);
-}
-
 static void *
 run(void *arg)
 {
@@ -394,7 +381,8 @@ run(void *arg)
 
 		atomic_store(&journal->busy_since_us, clock_mono_us());
 		how = keep(journal, &batch);
-		note_pace(journal);
+		pace_note(&journal->pace,
+		    clock_mono_us() - atomic_load(&journal->busy_since_us));
 		atomic_store(&journal->busy_since_us, 0);
 		atomic_fetch_add(&journal->batches, 1);
 		atomic_fetch_add(&journal->records, batch.count);
