@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/err.h"
 
@@ -15,6 +16,9 @@
 
 int64_t clock_mono_us(void); /* CLOCK_MONOTONIC, microseconds */
 int64_t clock_wall_us(void); /* microseconds since 1970, UTC */
+
+/* CLOCK_MONOTONIC in so many ms: until when to wait. */
+void clock_in(int64_t ms, struct timespec *out);
 
 /* ISO 8601 UTC with 6 digits of fraction and Z into out. */
 void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE]);

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
-#define PAUSE_NS 100000000L /* between two tries */
-#define SECOND   1000000000L
+#define PAUSE_MS 100 /* between two tries */
 
 struct job {
 	struct job *next;
@@ -100,12 +100,7 @@ pause_between(struct later *later)
 	struct timespec until;
 	bool stopping;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_nsec += PAUSE_NS;
-	if (until.tv_nsec >= SECOND) {
-		until.tv_nsec -= SECOND;
-		until.tv_sec++;
-	}
+	clock_in(PAUSE_MS, &until);
 	pthread_mutex_lock(&later->lock);
 	if (!later->stopping)
 		(void)pthread_cond_clockwait(&later->more, &later->lock,

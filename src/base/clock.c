@@ -36,6 +36,15 @@ clock_wall_us(void)
 	return now_us(CLOCK_REALTIME);
 }
 
+void
+clock_in(int64_t ms, struct timespec *out)
+{
+	int64_t then_us = clock_mono_us() + ms * 1000;
+
+	out->tv_sec = (time_t)(then_us / SECOND_US);
+	out->tv_nsec = (long)(then_us % SECOND_US) * 1000;
+}
+
 /* Days since 1970 of a date; years begin in March, so that 29 February is the
  * last day of one. */
 static int64_t

@@ -8,9 +8,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define AGAIN_S 1 /* the slot is looked at, and a failing disk tried */
+#include "base/clock.h"
+
+#define AGAIN_MS 1000 /* the slot is looked at, and a failing disk tried */
 
 struct prober {
 	struct spool *spool;
@@ -37,8 +38,7 @@ rest(struct prober *prober)
 {
 	struct timespec until;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_sec += AGAIN_S;
+	clock_in(AGAIN_MS, &until);
 	/* early does no harm */
 	(void)sem_clockwait(&prober->wake, CLOCK_MONOTONIC, &until);
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,10 +13,11 @@
 #include "base/log.h"
 #include "llm/usage.h"
 
+#define PAUSE_MS 200 /* between two looks */
+
 struct sweep {
 	struct journal *journal;
-	struct scoreboard_row *own; /* of the worker that sweeps */
-	pthread_mutex_t lock;       /* guards what follows */
+	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t settled;
 	size_t waiting; /* submitted, not durable yet */
 	size_t failed;
@@ -35,34 +37,13 @@ record_done(struct record *record, enum durable how)
 	pthread_mutex_unlock(&sweep->lock);
 }
 
-/* Says whether they all are. */
-static bool
-wait_a_second(struct sweep *sweep)
-{
-	struct timespec until;
-	bool settled;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-	until.tv_sec++;
-	pthread_mutex_lock(&sweep->lock);
-	if (sweep->waiting > 0)
-		(void)pthread_cond_clockwait(&sweep->settled, &sweep->lock,
-		    CLOCK_MONOTONIC, &until); /* late or early: again */
-	settled = sweep->waiting == 0;
-	pthread_mutex_unlock(&sweep->lock);
-	return settled;
-}
-
-/* The journal may take its time: whoever waits for it does not hang, and does
- * what a worker's tick does for those who wait with it. */
 static void
 wait_until_settled(struct sweep *sweep)
 {
-	do {
-		atomic_store(&sweep->own->heartbeat_us,
-		    (unsigned long long)clock_mono_us());
-		journal_watch(sweep->journal);
-	} while (!wait_a_second(sweep));
+	pthread_mutex_lock(&sweep->lock);
+	while (sweep->waiting > 0)
+		pthread_cond_wait(&sweep->settled, &sweep->lock);
+	pthread_mutex_unlock(&sweep->lock);
 }
 
 static enum err
@@ -133,7 +114,6 @@ sweep_calls(const struct sweeper *sweeper, int slot)
 {
 	struct scoreboard *board = sweeper->board;
 	struct sweep sweep = { .journal = sweeper->journal,
-		.own = &board->rows[sweeper->own_slot],
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.settled = PTHREAD_COND_INITIALIZER };
 
@@ -231,4 +211,85 @@ sweep_abandon(struct scoreboard *board, int pid)
 			atomic_store(&row->state, WORKER_DEAD);
 		atomic_store(&row->swept_by, 0);
 	}
+}
+
+/* --- the thread ------------------------------------------------------- */
+
+struct sweeping {
+	struct sweeper sweeper;
+	struct db_options database;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	bool stopping;
+	pthread_t thread;
+};
+
+/* False: stopping. */
+static bool
+pause_between(struct sweeping *sweeping)
+{
+	struct timespec until;
+	bool stopping;
+
+	clock_in(PAUSE_MS, &until);
+	pthread_mutex_lock(&sweeping->lock);
+	if (!sweeping->stopping)
+		(void)pthread_cond_clockwait(&sweeping->wake, &sweeping->lock,
+		    CLOCK_MONOTONIC, &until); /* late or early: again */
+	stopping = sweeping->stopping;
+	pthread_mutex_unlock(&sweeping->lock);
+	return !stopping;
+}
+
+static void *
+run(void *arg)
+{
+	struct sweeping *sweeping = arg;
+
+	do
+		sweep_dead(&sweeping->sweeper);
+	while (pause_between(sweeping));
+	return NULL;
+}
+
+static void
+sweeping_free(struct sweeping *sweeping)
+{
+	pthread_cond_destroy(&sweeping->wake);
+	pthread_mutex_destroy(&sweeping->lock);
+	free(sweeping);
+}
+
+enum err
+sweep_start(const struct sweeper *sweeper, struct sweeping **out)
+{
+	struct sweeping *sweeping = calloc(1, sizeof(*sweeping));
+
+	if (sweeping == NULL)
+		return ERR_MEMORY;
+	sweeping->sweeper = *sweeper;
+	sweeping->database = *sweeper->database;
+	sweeping->sweeper.database = &sweeping->database;
+	pthread_mutex_init(&sweeping->lock, NULL);
+	pthread_cond_init(&sweeping->wake, NULL);
+	if (pthread_create(&sweeping->thread, NULL, run, sweeping) != 0) {
+		log_error("cannot start the thread that sweeps");
+		sweeping_free(sweeping);
+		return ERR_SYSTEM;
+	}
+	*out = sweeping;
+	return OK;
+}
+
+void
+sweep_stop(struct sweeping *sweeping)
+{
+	if (sweeping == NULL)
+		return;
+	pthread_mutex_lock(&sweeping->lock);
+	sweeping->stopping = true;
+	pthread_cond_signal(&sweeping->wake);
+	pthread_mutex_unlock(&sweeping->lock);
+	pthread_join(sweeping->thread, NULL);
+	sweeping_free(sweeping);
 }

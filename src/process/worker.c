@@ -37,7 +37,7 @@
 #include "process/waiting.h"
 
 #define REQUEST_STACK (512 * 1024)
-#define TICK_MS       200      /* heartbeat, sweep, schema check */
+#define TICK_MS       200      /* heartbeat, schema check */
 #define PAUSE_MS      5        /* before the socket is looked at again */
 #define STALL_US      5000000  /* a thread that works longer is looked at */
 #define HANG_US       15000000 /* ... and longer than this, told of */
@@ -66,6 +66,7 @@ struct worker {
 	int alarm_fd; /* eventfd: the refuser is to look */
 	pthread_t refuser;
 	bool has_refuser;
+	struct sweeping *sweeping; /* what dead workers leave */
 	pthread_t *threads;
 	struct pulse *pulses; /* of the threads */
 	size_t thread_count;
@@ -644,7 +645,7 @@ beat(struct worker *worker)
 
 /* db: a connection for the schema's check, or NULL when that is done. */
 static void
-tick(struct worker *worker, const struct db_options *options, struct db *db)
+tick(struct worker *worker, struct db *db)
 {
 	beat(worker);
 	look_for_overload(worker);
@@ -652,10 +653,6 @@ tick(struct worker *worker, const struct db_options *options, struct db *db)
 	limits_catch_up(worker->app.limits);
 	publish(worker);
 	check_schema(worker, db);
-	sweep_dead(&(struct sweeper){ .board = worker->seat->board,
-	    .own_slot = worker->seat->slot,
-	    .journal = worker->app.journal,
-	    .database = options });
 }
 
 /* Runs until a signal asks to end; returns it, 0 when the schema is wrong. */
@@ -668,7 +665,7 @@ supervise_self(struct worker *worker, const sigset_t *signals)
 	int caught;
 
 	do {
-		tick(worker, &options, worker->schema_ok ? NULL : db);
+		tick(worker, worker->schema_ok ? NULL : db);
 		if (worker->schema_ok && db != NULL) {
 			db_free(db); /* a connection less while idle */
 			db = NULL;
@@ -766,6 +763,17 @@ count_waiting(void *connections, size_t enough)
 }
 
 static enum err
+start_sweeping(struct worker *worker)
+{
+	const struct db_options options = check_options(worker);
+
+	return sweep_start(&(struct sweeper){ .board = worker->seat->board,
+			       .journal = worker->app.journal,
+			       .database = &options },
+	    &worker->sweeping);
+}
+
+static enum err
 start(struct worker *worker)
 {
 	const struct worker_seat *seat = worker->seat;
@@ -799,7 +807,9 @@ start(struct worker *worker)
 	watch(worker, seat->handover[1], EPOLLIN | EPOLLEXCLUSIVE);
 	inflight_begin(seat->board->inflight[seat->slot], &worker->app.life);
 	resume_listening(worker);
-	err = start_threads(worker);
+	err = start_sweeping(worker);
+	if (err == OK)
+		err = start_threads(worker);
 	if (err == OK)
 		atomic_store(&worker->row->state, WORKER_READY);
 	return err;
@@ -851,6 +861,7 @@ worker_run(const struct worker_seat *seat)
 	if (worker.exit_code == 0)
 		drain(&worker, caught == SIGUSR2);
 	stop_threads(&worker);
+	sweep_stop(worker.sweeping);
 	app_stop(&worker.app, 0);
 	connections_free(worker.connections);
 	waiting_free(&worker.waiting);
