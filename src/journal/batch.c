@@ -118,15 +118,25 @@ send_patiently(struct writer *w, const struct record_view *records,
 	return err;
 }
 
-/* The call of a record that never comes, if its start is there, has ended. */
-static enum err
+/* The call of a record that never comes, if its start is there, has ended.  What
+ * fails here is done by the keeper, when the call is old. */
+static void
 end_running(struct writer *w, const struct record_view *record)
 {
-	char id[UUID_TEXT_SIZE];
-	const char *args[] = { NO_AGE_MS, id };
+	struct field fields[FIELD_COUNT];
+	char id[UUID_TEXT_SIZE], user[UUID_TEXT_SIZE];
+	const char *args[] = { NO_AGE_MS, id, user };
 
+	if (!fields_split(record->line, record->len, fields) ||
+	    fields[FIELD_USER].len != UUID_TEXT_SIZE - 1)
+		return;
+	memcpy(user, fields[FIELD_USER].text, UUID_TEXT_SIZE - 1);
+	user[UUID_TEXT_SIZE - 1] = '\0';
 	uuid_text(&record->id, id);
-	return db_query(w->db, DB_MAINTENANCE_ABANDONED, args, NULL);
+	if (db_query(w->db, DB_MAINTENANCE_ABANDONED, args, NULL) != OK)
+		log_warn("call %s, whose end was refused, is running until it "
+			 "is old",
+		    id);
 }
 
 static enum err
@@ -145,15 +155,15 @@ bury(struct writer *w, const struct record_view *record)
 	args[1] = hex;
 	err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
 	free(hex);
-	if (err == OK && record->kind == RECORD_CALL)
-		err = end_running(w, record);
-	if (err == OK) {
-		(*w->buried)++;
-		log_warn("a record was refused with %s and is in "
-			 "minuted.dead_letters",
-		    fault.sqlstate);
-	}
-	return err;
+	if (err != OK)
+		return err;
+	(*w->buried)++;
+	log_warn("a record was refused with %s and is in "
+		 "minuted.dead_letters",
+	    fault.sqlstate);
+	if (record->kind == RECORD_CALL)
+		end_running(w, record);
+	return OK;
 }
 
 /* Records of one kind.  A refused batch is halved until the culprits are

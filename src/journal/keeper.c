@@ -204,7 +204,7 @@ static void
 expire(struct keeper *keeper, enum db_stmt stmt, int64_t age)
 {
 	struct buf text;
-	const char *args[2] = { NULL, NULL }; /* no id */
+	const char *args[3] = { NULL }; /* no id, no user */
 
 	if (age <= 0)
 		return;

@@ -329,6 +329,46 @@ Test(batch, a_culprit_is_buried_and_the_others_go_in)
 			"kind = 'event')");
 }
 
+/* The end of the running call id is refused; as another user's? */
+static void
+refuse_end(struct uuid id, bool others)
+{
+	struct record *bad = rows_call(id, "no status");
+	struct uuid other = rows_id();
+	char text[UUID_TEXT_SIZE];
+
+	uuid_text(&other, text);
+	if (others)
+		memcpy(bad->line, text, UUID_TEXT_SIZE - 1);
+	WRITE(bad);
+}
+
+Test(batch, a_call_whose_end_is_refused_has_ended)
+{
+	struct uuid id = rows_id();
+
+	WRITE(rows_call(id, "running"));
+	refuse_end(id, true);
+	rows_expect(db, "(select status = 'running' from minuted.calls)");
+	refuse_end(id, false);
+	rows_expect(db, "(select status = 'interrupted' from minuted.calls)");
+}
+
+Test(batch, a_refused_end_is_kept_once_though_its_call_cannot_be_ended)
+{
+	struct uuid id = rows_id();
+
+	WRITE(rows_call(id, "running"));
+	scratch_do(db,
+	    "create function full_disk() returns trigger language plpgsql as"
+	    " $$ begin raise sqlstate '53100'; end $$;"
+	    "create trigger full_disk before update on minuted.calls"
+	    " for each row execute function full_disk()");
+	refuse_end(id, false);
+	cr_expect_eq(buried, 1);
+	rows_expect(db, "(select count(*) = 1 from minuted.dead_letters)");
+}
+
 Test(batch, a_constraint_buries_too)
 {
 	WRITE(rows_event(rows_id(), "nonsense"));

@@ -1,11 +1,11 @@
--- How many calls that have been running for more than $1 ms, and so are nobody's, or whose id is $2, are interrupted now: again until it is 0.
+-- How many calls that have been running for more than $1 ms, and so are nobody's, or whose id is $2 of user $3, are interrupted now: again until it is 0.
 -- planned anew: without an id, only the old ones are looked at
 with old as (
     select user_id, id
     from minuted.calls
     where status = 'running'
         and (started_at < now() - $1::bigint * interval '1 millisecond'
-            or id = $2::uuid)
+            or (user_id = $3::uuid and id = $2::uuid))
     limit 1000
     for update skip locked
 ), ended as (
