@@ -398,21 +398,32 @@ patience_ms(struct worker *worker)
 
 /* False: the threads are to end. */
 static bool
-refuse_while_overloaded(struct worker *worker)
+take_one(struct worker *worker)
 {
 	struct epoll_event event;
 	struct link *link = NULL;
 
+	if (epoll_wait(worker->epoll_fd, &event, 1, patience_ms(worker)) != 1)
+		return true;
+	if (!take_event(worker, event.data.ptr, &link))
+		return false;
+	if (link != NULL)
+		keep_waiting(worker, link);
+	else
+		wake_another(worker); /* whose edge it may have been */
+	return true;
+}
+
+/* The same. */
+static bool
+refuse_while_overloaded(struct worker *worker)
+{
 	while (shed_is_overloaded(&worker->shed)) {
-		if (epoll_wait(worker->epoll_fd, &event, 1,
-			patience_ms(worker)) == 1 &&
-		    !take_event(worker, event.data.ptr, &link))
+		if (!take_one(worker))
 			return false;
-		if (link != NULL)
-			keep_waiting(worker, link);
-		link = NULL;
 		refuse_late(worker, clock_mono_us() - worker->shed.timeout_us);
 	}
+	wake_another(worker);
 	return true;
 }
 
