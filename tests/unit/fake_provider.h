@@ -206,10 +206,10 @@ fake_stream(struct fake *fake, int fd, const char *path)
 	return ok;
 }
 
-#define FAKE_WHOLE(text)                                            \
+#define FAKE_WHOLE(text)                                        \
 	"{\"id\":\"y\",\"choices\":[{\"index\":0,\"message\":{" \
-	"\"role\":\"assistant\",\"content\":\"" text "\"},"         \
-	"\"finish_reason\":\"stop\"}],\"usage\":{"                  \
+	"\"role\":\"assistant\",\"content\":\"" text "\"},"     \
+	"\"finish_reason\":\"stop\"}],\"usage\":{"              \
 	"\"prompt_tokens\":5,\"completion_tokens\":2}}"
 
 /* Over its first connection it answers once more than it was asked: in one

@@ -321,12 +321,11 @@ look_for(void *arg, const struct call_row *row)
 
 	if (!uuid_equal(&row->id, &given->call->id))
 		return;
-	given->noted = len == INFLIGHT_TEXT_MAX ||
-		       (len >= given->event->text_len &&
-			   memcmp(row->response_text + len -
-				      given->event->text_len,
-			       given->event->text,
-			       given->event->text_len) == 0);
+	given->noted =
+	    len == INFLIGHT_TEXT_MAX ||
+	    (len >= given->event->text_len &&
+		memcmp(row->response_text + len - given->event->text_len,
+		    given->event->text, given->event->text_len) == 0);
 }
 
 /* What a client has is known to whoever has to end its call. */
