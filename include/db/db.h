@@ -66,6 +66,9 @@ enum err db_query(struct db *db, enum db_stmt stmt, const char *const *args,
 
 /* sqlstate of ERR_BUSY because of the crowd: PostgreSQL is there. */
 #define DB_CROWDED "MN001"
+/* sqlstate of ERR_TIMEOUT because the connection was dropped: PostgreSQL may
+ * still do what it was sent.  With 57014 it has done nothing. */
+#define DB_LATE "MN002"
 
 /* Detail of the last failure, for the log: never for a client. */
 struct db_fault {

@@ -268,16 +268,18 @@ begin(struct http_request *req, struct ticket *ticket)
 	return OK;
 }
 
-/* A connection that was lost leaves open whether the key was taken: nobody
- * would answer for it.  What was never sent took nothing. */
+/* A connection that was lost, or dropped for want of an answer, leaves open
+ * whether the key was taken, or will be: nobody would answer for it.  What was
+ * never sent took nothing. */
 static void
 free_if_taken(struct http_request *req, const struct ticket *ticket)
 {
 	const char *args[] = { req->who.user_text, ticket->key_hash,
 		ticket->attempt_text, "false" };
+	const char *state = db_fault(req->db)->sqlstate;
 
-	if (strcmp(db_fault(req->db)->sqlstate, "08006") == 0 &&
-	    later_do(req->app->later, DB_IDEMPOTENCY_FREE, args) != OK)
+	if ((strcmp(state, "08006") == 0 || strcmp(state, DB_LATE) == 0) &&
+	    later_undo(req->app->later, DB_IDEMPOTENCY_FREE, args) != OK)
 		log_warn("a key that request %s may have taken is not freed",
 		    req->id);
 }
@@ -300,7 +302,7 @@ idempotency_passes_or_reply(struct http_request *req)
 	err = make_ticket(req, key, &ticket);
 	if (err == OK) {
 		err = take_or_answer(req, ticket);
-		if (err == ERR_BUSY)
+		if (err == ERR_BUSY || err == ERR_TIMEOUT)
 			free_if_taken(req, ticket);
 	}
 	if (err == OK)

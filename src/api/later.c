@@ -16,11 +16,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define PAUSE_MS 100 /* between two tries */
+#define PAUSE_MS 100    /* between two tries */
+#define GAP_US   100000 /* between the first two that undo nothing */
+#define GAP_MAX  8000000
 
 struct job {
 	struct job *next;
 	enum db_stmt stmt;
+	bool undoes; /* again, until it returns a row */
+	int64_t due_us, gap_us, until_us;
 	size_t bytes;
 	const char *args[]; /* as many as stmt has; then their texts */
 };
@@ -49,9 +53,7 @@ job_new(enum db_stmt stmt, const char *const *args)
 	job = malloc(bytes);
 	if (job == NULL)
 		return NULL;
-	job->next = NULL;
-	job->stmt = stmt;
-	job->bytes = bytes;
+	*job = (struct job){ .stmt = stmt, .bytes = bytes };
 	text = (char *)&job->args[count];
 	for (size_t i = 0; i < count; i++) {
 		size_t len = args[i] == NULL ? 0 : strlen(args[i]) + 1;
@@ -64,30 +66,57 @@ job_new(enum db_stmt stmt, const char *const *args)
 	return job;
 }
 
+/* Locked: waits for a change, but no longer than a pause. */
+static void
+wait_a_bit(struct later *later)
+{
+	struct timespec until;
+
+	clock_in(PAUSE_MS, &until);
+	(void)pthread_cond_clockwait(&later->more, &later->lock,
+	    CLOCK_MONOTONIC, &until); /* late or early: again */
+}
+
+/* Locked: the first one that is to be done now. */
+static struct job *
+first_due(const struct later *later)
+{
+	int64_t now_us = clock_mono_us();
+	struct job *job = later->first;
+
+	while (job != NULL && job->due_us > now_us && !later->stopping)
+		job = job->next;
+	return job;
+}
+
 /* Waits for one, which stays where it is.  NULL: stopping, and none is left. */
-static const struct job *
+static struct job *
 next_job(struct later *later)
 {
-	const struct job *job;
+	struct job *job;
 
 	pthread_mutex_lock(&later->lock);
-	while (later->first == NULL && !later->stopping)
-		pthread_cond_wait(&later->more, &later->lock);
-	job = later->first;
+	while ((job = first_due(later)) == NULL && !later->stopping) {
+		if (later->first == NULL)
+			pthread_cond_wait(&later->more, &later->lock);
+		else
+			wait_a_bit(later);
+	}
 	pthread_mutex_unlock(&later->lock);
 	return job;
 }
 
 static void
-remove_first(struct later *later)
+remove_job(struct later *later, struct job *job)
 {
-	struct job *job;
+	struct job **at = &later->first;
 
 	pthread_mutex_lock(&later->lock);
-	job = later->first;
-	later->first = job->next;
-	if (later->first == NULL)
-		later->last = &later->first;
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	if (*at == NULL)
+		later->last = at;
 	later->bytes -= job->bytes;
 	pthread_mutex_unlock(&later->lock);
 	free(job);
@@ -97,36 +126,59 @@ remove_first(struct later *later)
 static bool
 pause_between(struct later *later)
 {
-	struct timespec until;
 	bool stopping;
 
-	clock_in(PAUSE_MS, &until);
 	pthread_mutex_lock(&later->lock);
 	if (!later->stopping)
-		(void)pthread_cond_clockwait(&later->more, &later->lock,
-		    CLOCK_MONOTONIC, &until); /* late or early: again */
+		wait_a_bit(later);
 	stopping = later->stopping;
 	pthread_mutex_unlock(&later->lock);
 	return !stopping;
 }
 
+/* False: there was nothing to undo so far, and it will be tried again. */
+static bool
+was_last_try(struct later *later, struct job *job, const struct db_rows *rows)
+{
+	int64_t now_us = clock_mono_us();
+	bool last;
+
+	if (!job->undoes || rows_count(rows) > 0)
+		return true;
+	pthread_mutex_lock(&later->lock);
+	if (job->until_us == 0)
+		job->until_us = now_us + LATER_UNDO_MS * INT64_C(1000);
+	job->gap_us = job->gap_us == 0 ? GAP_US : job->gap_us * 2;
+	if (job->gap_us > GAP_MAX)
+		job->gap_us = GAP_MAX;
+	job->due_us = now_us + job->gap_us;
+	last = later->stopping || job->due_us > job->until_us;
+	pthread_mutex_unlock(&later->lock);
+	return last;
+}
+
 static void
 work(struct later *later, struct db *db)
 {
-	const struct job *job;
+	struct db_rows *rows = NULL;
+	struct job *job;
+	bool last;
 	enum err err;
 
 	while ((job = next_job(later)) != NULL) {
-		err = db_query(db, job->stmt, job->args, NULL);
+		err = db_query(db, job->stmt, job->args, &rows);
 		while ((err == ERR_BUSY || err == ERR_TIMEOUT) &&
 		       pause_between(later))
-			err = db_query(db, job->stmt, job->args, NULL);
+			err = db_query(db, job->stmt, job->args, &rows);
+		last = err != OK || was_last_try(later, job, rows);
+		rows_free(rows);
 		later->failed = later->failed || err != OK;
 		if (err != OK)
 			log_warn("%s, which had to wait for PostgreSQL, is not "
 				 "done: %s",
 			    db_statements[job->stmt].name, err_name(err));
-		remove_first(later);
+		if (last)
+			remove_job(later, job);
 	}
 }
 
@@ -187,15 +239,16 @@ later_stop(struct later *later)
 	pthread_join(later->thread, NULL);
 	done = later->first == NULL && !later->failed;
 	while (later->first != NULL)
-		remove_first(later);
+		remove_job(later, later->first);
 	pthread_cond_destroy(&later->more);
 	pthread_mutex_destroy(&later->lock);
 	free(later);
 	return done;
 }
 
-enum err
-later_do(struct later *later, enum db_stmt stmt, const char *const *args)
+static enum err
+add(struct later *later, enum db_stmt stmt, const char *const *args,
+    bool undoes)
 {
 	struct job *job;
 	size_t room = LATER_BYTES_MAX;
@@ -206,6 +259,7 @@ later_do(struct later *later, enum db_stmt stmt, const char *const *args)
 	job = job_new(stmt, args);
 	if (job == NULL)
 		return ERR_MEMORY;
+	job->undoes = undoes;
 	if (job->bytes > LATER_SHORT)
 		room = LATER_BYTES_MAX / 4 * 3;
 	pthread_mutex_lock(&later->lock);
@@ -220,4 +274,16 @@ later_do(struct later *later, enum db_stmt stmt, const char *const *args)
 	if (err != OK)
 		free(job);
 	return err;
+}
+
+enum err
+later_do(struct later *later, enum db_stmt stmt, const char *const *args)
+{
+	return add(later, stmt, args, false);
+}
+
+enum err
+later_undo(struct later *later, enum db_stmt stmt, const char *const *args)
+{
+	return add(later, stmt, args, true);
 }

@@ -473,7 +473,7 @@ static enum err
 miss_deadline(struct db *db)
 {
 	drop(db);
-	return fail(db, ERR_TIMEOUT, "57014", "no answer in time");
+	return fail(db, ERR_TIMEOUT, DB_LATE, "no answer in time");
 }
 
 static enum err

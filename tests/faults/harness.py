@@ -146,6 +146,24 @@ def postmaster(cluster):
     return pid
 
 
+@contextlib.contextmanager
+def frozen(cluster, pids=None):
+    """A PostgreSQL, or these processes of it, that answers nothing and closes
+    nothing."""
+    if pids is None:
+        master = postmaster(cluster)
+        children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        pids = [master, *map(int, children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 def certificate(where):
     """A new one that nobody has signed, for localhost, and its key: paths."""
     pem, key = where / "tls.pem", where / "tls.key"

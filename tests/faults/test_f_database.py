@@ -10,8 +10,8 @@ import time
 import pytest
 
 from faultproxy import FaultProxy
-from harness import (Load, calls_were, descriptors, latencies, no_loss, not_disturbed, note,
-                     postmaster, segments, settle, spool_figures)
+from harness import (Load, calls_were, descriptors, frozen, latencies, no_loss, not_disturbed,
+                     note, postmaster, segments, settle, spool_figures)
 from instance import ROOT, wait_until
 from killloop import LONG, Injector, enough_for, make_plan
 
@@ -268,6 +268,40 @@ def test_f06_a_key_whose_taking_was_not_heard_of_is_taken_again(behind_proxy):
     wait_until(answered, 10)
     assert set(seen[:-1]) <= {409, 503}, seen
     assert instance.psql("select count(*) from minuted.chats") == [["1"]]
+
+
+@pytest.mark.parametrize("what", ["all of it", "open sessions"])
+def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
+        cluster, make_instance, what):
+    """It was not waited for any more; of sessions only, the key is freed in
+    vain before it is taken."""
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1, "THREADS": 1,
+                                                   "STATEMENT_TIMEOUT": "1s"})
+    user = instance.user()
+    user.check = False
+
+    def post(key):
+        return user.post("/api/chats", {"title": key}, headers={"Idempotency-Key": key})
+
+    wait_until(lambda: post("warm").status == 201)
+    sessions = instance.psql("select pid from pg_stat_activity where datname = current_database()"
+                             " and application_name like 'minuted%'")
+    pids = None if what == "all of it" else [int(row[0]) for row in sessions]
+    with frozen(cluster, pids):
+        assert post("k").status == 504
+        if pids is not None:
+            time.sleep(2)  # in which the key is looked for
+            assert instance.psql("select count(*) from minuted.idempotency_keys") == [["1"]]
+    wait_until(lambda: instance.psql("select count(*) from minuted.idempotency_keys") == [["2"]])
+    seen = []
+
+    def answered():
+        seen.append(post("k").status)
+        return seen[-1] == 201
+
+    wait_until(answered, 15)
+    assert set(seen[:-1]) <= {409, 503, 504}, seen
+    assert instance.psql("select count(*) from minuted.chats where title = 'k'") == [["1"]]
 
 
 def share(seconds, part):

@@ -2,9 +2,7 @@
 PostgreSQL nor the spool takes records any more."""
 
 import concurrent.futures
-import contextlib
 import os
-import pathlib
 import signal
 import subprocess
 import threading
@@ -12,7 +10,7 @@ import time
 
 import pytest
 
-from harness import build_shim, note, postmaster, settle
+from harness import build_shim, frozen, note, postmaster, settle
 from instance import wait_until
 
 # from the moment that both are gone to the one at which no call is made any
@@ -184,22 +182,6 @@ def test_f11_both_at_once_under_load_end_calls_within_a_moment(broken, cluster, 
     broken.mend()
     cluster.start()
     wait_until(lambda: broken.user.chat().status == 200, 20)
-
-
-@contextlib.contextmanager
-def frozen(cluster):
-    """A PostgreSQL that answers nothing and closes nothing."""
-    master = postmaster(cluster)
-    children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    pids = [master, *map(int, children)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.slow

@@ -250,6 +250,7 @@ Test(db, a_deadline_drops_a_connection_that_does_not_answer)
 	scratch_do(hasty, "set statement_timeout = 0");
 	cr_expect_eq(db_script(hasty, "select pg_sleep(30)"), ERR_TIMEOUT);
 	cr_expect_lt(clock_mono_us() - begin, 5 * 1000000LL);
+	cr_expect_str_eq(db_fault(hasty)->sqlstate, DB_LATE);
 	cr_expect_eq(db_fd(hasty), -1);
 	cr_expect_eq(count(hasty), 0, "a new connection is made");
 	db_free(hasty);

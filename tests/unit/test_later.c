@@ -83,6 +83,53 @@ Test(later, what_waited_is_done_in_order_when_postgresql_is_back, .timeout = 60)
 	scratch_stop();
 }
 
+#define ID   "018f0000-0000-7000-8000-000000000000"
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static bool
+took(struct db *db)
+{
+	const char *const args[] = { ID, HASH, HASH, "/", ID, "100000", ID,
+		"false" };
+	struct db_rows *rows;
+	bool some;
+
+	cr_assert_eq(db_query(db, DB_IDEMPOTENCY_TAKE, args, &rows), OK, "%s",
+	    db_fault(db)->message);
+	some = rows_count(rows) > 0;
+	rows_free(rows);
+	return some;
+}
+
+Test(later, what_undoes_is_tried_until_it_found_something, .timeout = 60)
+{
+	const char *const args[] = { ID, HASH, ID, "false" };
+	struct later *later;
+	struct db *db;
+	bool again = false;
+
+	scratch_start();
+	db = scratch_connect(scratch_url, 5000);
+	cr_assert_eq(migrate_run(db), OK);
+	scratch_do(db, "set session_replication_role = replica"); /* no user */
+	later = started(scratch_url);
+	cr_expect_eq(later_undo(later, DB_IDEMPOTENCY_FREE, args), OK);
+	(void)usleep(500000);
+	cr_expect(took(db));
+	for (int i = 0; i < 500 && !again; i++) {
+		(void)usleep(10000);
+		again = took(db);
+	}
+	cr_expect(again, "it was freed");
+	(void)usleep(500000);
+	cr_expect_not(took(db), "once");
+	scratch_do(db, "delete from minuted.idempotency_keys");
+	cr_expect_eq(later_undo(later, DB_IDEMPOTENCY_FREE, args), OK);
+	cr_expect(later_stop(later), "to find nothing is no failure");
+	db_free(db);
+	scratch_stop();
+}
+
 Test(later, what_waits_has_a_ceiling, .timeout = 60)
 {
 	struct later *later = started(nowhere);
