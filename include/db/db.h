@@ -59,7 +59,9 @@ enum err db_connect(struct db *db) MUST_CHECK;
  * 57014 and 55P03, ERR_BUSY when PostgreSQL is away, full, shutting down, or
  * slow and enough of the crowd wait for it;
  * detail is in db_fault().  A statement outside a transaction that found its
- * connection dead before anything was sent is tried once on a new one.
+ * connection dead before anything was sent is tried once on a new one.  One that
+ * was prepared before a migration is prepared again, outside a transaction and as
+ * the first in one; later in one it is ERR_BUSY, and the next transaction does.
  */
 enum err db_query(struct db *db, enum db_stmt stmt, const char *const *args,
     struct db_rows **rows) MUST_CHECK;

@@ -38,6 +38,7 @@ struct db {
 	PGconn *conn; /* NULL: not connected */
 	uint64_t generation;
 	bool in_transaction;
+	bool fresh;   /* the transaction: nothing was done in it yet */
 	bool broken;  /* the transaction: only a rollback is left */
 	bool wrapped; /* the transaction is around those of others */
 	bool inner;   /* one of which is open */
@@ -529,9 +530,11 @@ note_failure(struct db *db, const PGresult *res)
 	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
 	if (fault_quotes_value(fault->sqlstate))
 		fault->message[strcspn(fault->message, "\"")] = '\0';
-	if (fault_is_stale_statement(fault->sqlstate))
-		db->stale = true;
-	return fault_err(fault->sqlstate);
+	if (!fault_is_stale_statement(fault->sqlstate))
+		return fault_err(fault->sqlstate);
+	db->stale = true;
+	/* the next transaction prepares it again */
+	return db->in_transaction ? ERR_BUSY : fault_err(fault->sqlstate);
 }
 
 static enum err
@@ -581,10 +584,11 @@ collect(struct db *db, int64_t deadline_us, PGresult **out)
 	return verdict;
 }
 
-/* Marks a transaction that cannot go on. */
+/* Notes what became of a transaction: it may not be able to go on. */
 static enum err
 conclude(struct db *db, enum err err)
 {
+	db->fresh = false;
 	if (err != OK && db->in_transaction)
 		db->broken = true;
 	return err;
@@ -662,7 +666,17 @@ query_once(struct db *db, enum db_stmt stmt, const char *const *args,
 static bool
 is_worth_another(const struct db *db, enum err err)
 {
-	return err != OK && db->stale && !db->in_transaction;
+	return err != OK && db->stale && db->conn != NULL &&
+	       (!db->in_transaction || db->fresh);
+}
+
+/* Before another try: a transaction that was only begun is begun again. */
+static enum err
+start_over(struct db *db)
+{
+	if (!db->in_transaction)
+		return OK;
+	return run_text(db, "rollback; begin", deadline(db));
 }
 
 /* Outside a transaction: may this thread wait for PostgreSQL now? */
@@ -694,9 +708,12 @@ query(struct db *db, enum db_stmt stmt, const char *const *args, PGresult **res)
 	if (err != OK)
 		return err;
 	err = query_once(db, stmt, args, res);
-	if (is_worth_another(db, err) && db->conn != NULL)
-		err = query_once(db, stmt, args, res);
-	return err == OK ? OK : conclude(db, err);
+	if (is_worth_another(db, err)) {
+		err = start_over(db);
+		if (err == OK)
+			err = query_once(db, stmt, args, res);
+	}
+	return conclude(db, err);
 }
 
 enum err
@@ -777,8 +794,11 @@ db_each(struct db *db, enum db_stmt stmt, const char *const *args,
 	if (err != OK)
 		return err;
 	err = each_once(db, stmt, args, each, arg);
-	if (is_worth_another(db, err) && db->conn != NULL)
-		err = each_once(db, stmt, args, each, arg);
+	if (is_worth_another(db, err)) {
+		err = start_over(db);
+		if (err == OK)
+			err = each_once(db, stmt, args, each, arg);
+	}
 	return conclude(db, err);
 }
 
@@ -828,6 +848,7 @@ begin(struct db *db)
 	err = run_text(db, "begin", deadline(db));
 	db->broken = false;
 	db->in_transaction = err == OK;
+	db->fresh = err == OK;
 	return err;
 }
 

@@ -343,6 +343,21 @@ def test_what_a_request_does_is_undone_when_its_answer_cannot_be_kept(make_insta
     same(got, post(user, "/api/chats", {"title": "t"}, key + "/api/chats"))
 
 
+def test_a_statement_that_a_migration_changed_is_prepared_again(make_instance):
+    instance = make_instance(env={"WORKERS": 1, "THREADS": 1})
+    user = instance.user()
+
+    def create():
+        return post(user, "/api/chats", {"title": "t"}, tag()).status
+
+    assert create() == 201
+    instance.psql("""alter function minuted.chat_json rename to old_json;
+        create function minuted.chat_json(c minuted.chats) returns jsonb
+        language sql stable as 'select minuted.old_json(c)::jsonb'""")
+    assert [create(), create()] == [201, 201]
+    assert instance.psql("select count(*) from minuted.chats") == [["3"]]
+
+
 def test_keys_are_kept_for_a_day(make_instance):
     instance = make_instance()
     user, key = instance.user(), tag()

@@ -453,6 +453,36 @@ Test(db, in_a_transaction_a_forgotten_statement_works_after_the_rollback)
 	cr_expect_eq(count(db), 0);
 }
 
+Test(db, the_first_statement_of_a_transaction_is_prepared_again)
+{
+	cr_expect_eq(add(db, "one"), OK);
+	cr_expect_eq(count(db), 1);
+	scratch_do(db, "deallocate all");
+	cr_assert_eq(db_begin(db), OK);
+	cr_expect_eq(db_end(db, add(db, "two")), OK);
+	scratch_do(db,
+	    "alter table minuted.migrations alter name type varchar(50)");
+	cr_assert_eq(db_wrap(db), OK);
+	cr_assert_eq(db_begin(db), OK);
+	cr_expect_eq(count(db), 2);
+	cr_expect_eq(db_end(db, add(db, "three")), OK);
+	cr_expect_not(db_is_broken(db));
+	cr_expect_eq(db_unwrap(db, ERR_GONE), ERR_GONE);
+	cr_expect_eq(count(db), 2, "it is a transaction still");
+}
+
+Test(db, a_later_statement_whose_shape_changed_is_worth_another_transaction)
+{
+	cr_expect_eq(count(db), 0);
+	scratch_do(db,
+	    "alter table minuted.migrations alter name type varchar(50)");
+	cr_assert_eq(db_begin(db), OK);
+	cr_expect_eq(add(db, "one"), OK);
+	cr_expect_eq(db_query(db, DB_MIGRATIONS_LIST, NULL, NULL), ERR_BUSY);
+	db_rollback(db);
+	cr_expect_eq(count(db), 0);
+}
+
 Test(db, an_end_commits_what_went_well_only)
 {
 	cr_assert_eq(db_begin(db), OK);
