@@ -30,7 +30,7 @@ struct job {
 };
 
 struct later {
-	const struct config *config;
+	struct db *db;        /* the thread's */
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t more;  /* a job came, or stopping */
 	struct job *first, **last;
@@ -158,8 +158,9 @@ was_last_try(struct later *later, struct job *job, const struct db_rows *rows)
 }
 
 static void
-work(struct later *later, struct db *db)
+work(struct later *later)
 {
+	struct db *db = later->db;
 	struct db_rows *rows = NULL;
 	struct job *job;
 	bool last;
@@ -187,42 +188,50 @@ run(void *arg)
 {
 	struct later *later = arg;
 	sigset_t all;
-	struct db *db;
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
-	db = db_new(&(struct db_options){ .url = later->config->database_url,
-	    .application = "minuted later",
-	    .statement_ms = later->config->statement_ms,
-	    .lock_ms = later->config->lock_ms });
-	if (db == NULL)
-		log_error("no memory for what has to wait for PostgreSQL");
-	else
-		work(later, db);
-	db_free(db);
+	work(later);
 	return NULL;
+}
+
+static void
+later_free(struct later *later)
+{
+	while (later->first != NULL)
+		remove_job(later, later->first);
+	pthread_cond_destroy(&later->more);
+	pthread_mutex_destroy(&later->lock);
+	db_free(later->db);
+	free(later);
 }
 
 enum err
 later_start(const struct config *config, struct later **out)
 {
 	struct later *later = calloc(1, sizeof(*later));
+	enum err err = OK;
 
 	if (later == NULL)
 		return ERR_MEMORY;
-	later->config = config;
 	later->last = &later->first;
 	pthread_mutex_init(&later->lock, NULL);
 	pthread_cond_init(&later->more, NULL);
-	if (pthread_create(&later->thread, NULL, run, later) != 0) {
+	later->db = db_new(&(struct db_options){ .url = config->database_url,
+	    .application = "minuted later",
+	    .statement_ms = config->statement_ms,
+	    .lock_ms = config->lock_ms });
+	if (later->db == NULL) {
+		err = ERR_MEMORY;
+	} else if (pthread_create(&later->thread, NULL, run, later) != 0) {
 		log_error("cannot start the thread of what is done later");
-		pthread_cond_destroy(&later->more);
-		pthread_mutex_destroy(&later->lock);
-		free(later);
-		return ERR_SYSTEM;
+		err = ERR_SYSTEM;
 	}
-	*out = later;
-	return OK;
+	if (err == OK)
+		*out = later;
+	else
+		later_free(later);
+	return err;
 }
 
 bool
@@ -238,11 +247,7 @@ later_stop(struct later *later)
 	pthread_mutex_unlock(&later->lock);
 	pthread_join(later->thread, NULL);
 	done = later->first == NULL && !later->failed;
-	while (later->first != NULL)
-		remove_job(later, later->first);
-	pthread_cond_destroy(&later->more);
-	pthread_mutex_destroy(&later->lock);
-	free(later);
+	later_free(later);
 	return done;
 }
 

@@ -10,16 +10,21 @@
 #include "base/log.h"
 #include "db/db.h"
 
+struct worker {
+	struct pool *pool;
+	struct db *db;
+	pthread_t thread;
+};
+
 struct pool {
-	const struct config *config;
 	enum handled (*run)(struct http_request *req);
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t more;
 	struct http_request **queue; /* a ring of queue_max */
 	size_t queue_max, head, queued;
 	bool stopping;
-	pthread_t *threads;
-	size_t thread_count;
+	struct worker *workers;
+	size_t worker_count;
 };
 
 static struct http_request *
@@ -42,31 +47,40 @@ next_request(struct pool *pool)
 static void *
 pool_thread(void *arg)
 {
-	struct pool *pool = arg;
+	struct worker *worker = arg;
+	struct pool *pool = worker->pool;
 	struct http_request *req;
-	struct db *db =
-	    db_new(&(struct db_options){ .url = pool->config->database_url,
-		.application = "minuted pool",
-		.statement_ms = pool->config->statement_ms,
-		.lock_ms = pool->config->lock_ms });
 
 	for (req = next_request(pool); req != NULL; req = next_request(pool)) {
-		req->db = db;
+		req->db = worker->db;
 		if (pool->run(req) == ANSWERED)
 			request_finish(req);
 	}
-	db_free(db);
 	return NULL;
 }
 
 static enum err
-start_threads(struct pool *pool, size_t threads)
+start_threads(struct pool *pool, const struct pool_options *options)
 {
-	for (size_t i = 0; i < threads; i++) {
-		if (pthread_create(&pool->threads[i], NULL, pool_thread,
-			pool) != 0)
+	const struct config *config = options->config;
+	const struct db_options access = { .url = config->database_url,
+		.application = "minuted pool",
+		.statement_ms = config->statement_ms,
+		.lock_ms = config->lock_ms };
+
+	for (size_t i = 0; i < options->threads; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		worker->pool = pool;
+		worker->db = db_new(&access);
+		if (worker->db == NULL)
+			return ERR_MEMORY;
+		if (pthread_create(&worker->thread, NULL, pool_thread,
+			worker) != 0) {
+			db_free(worker->db);
 			return ERR_SYSTEM;
-		pool->thread_count++;
+		}
+		pool->worker_count++;
 	}
 	return OK;
 }
@@ -78,16 +92,15 @@ pool_start(const struct pool_options *options, struct pool **out)
 
 	if (pool == NULL)
 		return ERR_MEMORY;
-	pool->config = options->config;
 	pool->run = options->run;
 	pool->queue_max = options->queue_max;
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a ring of pointers */
 	pool->queue = calloc(options->queue_max, sizeof(*pool->queue));
-	pool->threads = calloc(options->threads, sizeof(*pool->threads));
+	pool->workers = calloc(options->threads, sizeof(*pool->workers));
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->more, NULL);
-	if (pool->queue == NULL || pool->threads == NULL ||
-	    start_threads(pool, options->threads) != OK) {
+	if (pool->queue == NULL || pool->workers == NULL ||
+	    start_threads(pool, options) != OK) {
 		log_error("cannot start the %s pool", options->name);
 		pool_stop(pool);
 		return ERR_SYSTEM;
@@ -105,11 +118,13 @@ pool_stop(struct pool *pool)
 	pool->stopping = true;
 	pthread_cond_broadcast(&pool->more);
 	pthread_mutex_unlock(&pool->lock);
-	for (size_t i = 0; i < pool->thread_count; i++)
-		pthread_join(pool->threads[i], NULL);
+	for (size_t i = 0; i < pool->worker_count; i++) {
+		pthread_join(pool->workers[i].thread, NULL);
+		db_free(pool->workers[i].db);
+	}
 	pthread_cond_destroy(&pool->more);
 	pthread_mutex_destroy(&pool->lock);
-	free(pool->threads);
+	free(pool->workers);
 	free(pool->queue);
 	free(pool);
 }
