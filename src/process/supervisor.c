@@ -66,6 +66,7 @@ struct supervisor {
 	bool stopping;
 	int64_t reload_at_us;      /* when the running reload began; 0: none */
 	bool reload_settled;       /* it holds, and old workers only drain */
+	bool reload_asked;         /* while it runs: for another after it */
 	const char *reload_failed; /* why it is to be undone; NULL: it is not */
 	struct restarts restarts;
 	int64_t spawn_after_us; /* not before this time */
@@ -346,9 +347,13 @@ reload_begin(struct supervisor *sup)
 	struct config *fresh = NULL;
 
 	if (sup->reload_at_us != 0) {
-		log_warn("a reload is already running");
+		if (!sup->reload_asked)
+			log_info("a reload is running: the settings are read "
+				 "again when it is done");
+		sup->reload_asked = true;
 		return;
 	}
+	sup->reload_asked = false;
 	if (load_again(sup, &fresh) != OK)
 		return;
 	log_info("reload: starting new workers");
@@ -413,8 +418,13 @@ reload_settle(struct supervisor *sup)
 static void
 reload_continue(struct supervisor *sup)
 {
-	if (sup->reload_at_us == 0 || sup->stopping)
+	if (sup->stopping)
 		return;
+	if (sup->reload_at_us == 0) {
+		if (sup->reload_asked)
+			reload_begin(sup);
+		return;
+	}
 	if (may_undo(sup) && serving(sup, true) >= worker_target(sup->config))
 		reload_settle(sup);
 	else if (may_undo(sup) && sup->reload_failed != NULL)

@@ -164,6 +164,27 @@ def test_a_reload_takes_the_new_settings(make_instance):
     wait_until(lambda: user.chat("x" * 5000).status == 413)
 
 
+def test_a_reload_asked_for_while_old_workers_drain_follows(make_instance):
+    instance = make_instance()
+    user = instance.user()
+    assert user.chat("x" * 5000).status == 200
+    old = set(instance.workers())
+    with user.chat_stream("chunks=300 delay=0.1") as stream:
+        next(stream.events())
+        instance.reload()
+        wait_until(lambda: len(old & set(instance.workers())) == 1)  # it has the stream
+        instance.settings["BODY_MAX"] = "4k"
+        instance.write_settings()
+        for _ in range(3):
+            instance.reload()
+            wait_until(lambda: "read again when it is done" in instance.log())
+        assert user.chat("x" * 5000).status == 200
+    wait_until(lambda: user.chat("x" * 5000).status == 413)
+    wait_until(lambda: instance.log().count("reload done") == 2)
+    assert instance.log().count("read again when it is done") == 1
+    assert instance.log().count("starting new workers") == 2
+
+
 def test_a_reload_with_bad_settings_keeps_the_old(make_instance):
     instance = make_instance()
     instance.settings["THREADS"] = "many"
