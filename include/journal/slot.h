@@ -33,8 +33,11 @@ struct slot_names {
 };
 void slot_names_fini(struct slot_names *names);
 
-/* Opens dir, made (mode 0700) if missing, in at_fd.  ERR_SYSTEM: errno. */
+/* Opens dir, made (mode 0700) if missing, in at_fd.  What root makes in a
+ * directory that is open belongs to its owner.  ERR_SYSTEM: errno. */
 enum err slot_directory(int at_fd, const char *dir, int *out) MUST_CHECK;
+/* The same of the lock in a slot's directory, which is not taken. */
+enum err slot_open_lock(int dir_fd, int *out) MUST_CHECK;
 
 /* Can files be listed, made and removed in this directory?  False: errno. */
 bool slot_is_ours(int fd);

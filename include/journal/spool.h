@@ -81,8 +81,8 @@ struct spool_options {
 
 /*
  * Before any slot is taken: can dir (made if missing, its parent not) be used,
- * and in it the slots of so many workers?  What is wrong is one line in the
- * log.  ERR_INPUT: a segment of a newer version, which is left untouched.
+ * and in it the slots of so many workers (made if missing, each with its lock)?
+ * What is wrong is one line in the log.  ERR_INPUT: a segment of a newer version, which is left untouched.
  * ERR_SYSTEM: the disk.
  */
 enum err spool_check(const char *dir, long workers) MUST_CHECK;

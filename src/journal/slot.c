@@ -33,21 +33,37 @@ sync_parent(int fd)
 	(void)close(parent); /* only read */
 }
 
+/* What root has made in a directory of the workers' is for them to use.  Best
+ * effort: who may not give it away has made it for itself. */
+static void
+give_to_owner(int dir_fd, int made_fd)
+{
+	struct stat st;
+
+	if (geteuid() == 0 && fstat(dir_fd, &st) == 0)
+		(void)!fchown(made_fd, st.st_uid, st.st_gid);
+}
+
 /* Looked for before it is made: even that would wait for a disk that hangs. */
 enum err
 slot_directory(int at_fd, const char *dir, int *out)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	bool made;
 
 	*out = openat(at_fd, dir, flags);
 	if (*out >= 0)
 		return OK;
-	if (errno != ENOENT ||
-	    (mkdirat(at_fd, dir, 0700) != 0 && errno != EEXIST))
+	if (errno != ENOENT)
 		return ERR_SYSTEM;
-	*out = openat(at_fd, dir, flags);
+	made = mkdirat(at_fd, dir, 0700) == 0;
+	if (!made && errno != EEXIST)
+		return ERR_SYSTEM;
+	*out = openat(at_fd, dir, made ? flags | O_NOFOLLOW : flags);
 	if (*out < 0)
 		return ERR_SYSTEM;
+	if (made && at_fd != AT_FDCWD)
+		give_to_owner(at_fd, *out);
 	sync_parent(*out);
 	return OK;
 }
@@ -123,6 +139,25 @@ wait_for_lock(int fd, int64_t wait_ms)
 	return OK;
 }
 
+/* As slot_directory(); a link that is there is not what was made. */
+enum err
+slot_open_lock(int dir_fd, int *out)
+{
+	const int flags = O_RDWR | O_CLOEXEC;
+
+	*out = openat(dir_fd, SLOT_LOCK, flags);
+	if (*out >= 0 || errno != ENOENT)
+		return *out >= 0 ? OK : ERR_SYSTEM;
+	*out = openat(dir_fd, SLOT_LOCK, flags | O_CREAT | O_EXCL, 0600);
+	if (*out >= 0) {
+		give_to_owner(dir_fd, *out);
+		return OK;
+	}
+	if (errno == EEXIST) /* by another process, meanwhile */
+		*out = openat(dir_fd, SLOT_LOCK, flags);
+	return *out >= 0 ? OK : ERR_SYSTEM;
+}
+
 enum err
 slot_take(int spool_fd, const char *name, int64_t wait_ms, struct slot *out)
 {
@@ -133,10 +168,9 @@ slot_take(int spool_fd, const char *name, int64_t wait_ms, struct slot *out)
 	err = slot_directory(spool_fd, name, &slot.dir_fd);
 	if (err != OK)
 		return err;
-	slot.lock_fd =
-	    openat(slot.dir_fd, SLOT_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	err = slot.lock_fd < 0 ? ERR_SYSTEM
-			       : wait_for_lock(slot.lock_fd, wait_ms);
+	err = slot_open_lock(slot.dir_fd, &slot.lock_fd);
+	if (err == OK)
+		err = wait_for_lock(slot.lock_fd, wait_ms);
 	if (err == OK) {
 		*out = slot;
 	} else {

@@ -260,24 +260,58 @@ check_segments(int slot_fd, const char *dir, const char *slot)
 	return err;
 }
 
-/* Of a worker to come, a slot has to be usable; others are passed over. */
+/* Of a slot of no worker to come, what cannot be read is passed over. */
 static enum err
-check_slot(int spool_fd, const char *dir, const char *slot, bool needed)
+check_slot(int spool_fd, const char *dir, const char *slot)
 {
 	enum err err;
 	int fd;
 
 	err = slot_directory(spool_fd, slot, &fd);
 	if (err == OK) {
-		err = slot_is_ours(fd) ? OK : ERR_SYSTEM;
-		if (err == OK || !needed)
-			err = check_segments(fd, dir, slot);
+		err = check_segments(fd, dir, slot);
 		(void)close(fd); /* only read */
 	}
-	if (err == ERR_SYSTEM && !needed)
-		return OK;
+	return err == ERR_SYSTEM ? OK : err;
+}
+
+/* The lock is opened here, and held by nobody. */
+static enum err
+check_lock(int slot_fd, const char *dir, const char *slot)
+{
+	int fd;
+
+	if (slot_open_lock(slot_fd, &fd) != OK) {
+		log_warn_errno("spool %s/%s/" SLOT_LOCK " cannot be used", dir,
+		    slot);
+		return ERR_SYSTEM;
+	}
+	(void)close(fd); /* only opened */
+	return OK;
+}
+
+/* A worker that cannot take its slot would end, and so would its successor. */
+static enum err
+check_slot_of_worker(int spool_fd, const char *dir, int number)
+{
+	char slot[SLOT_NAME_SIZE];
+	enum err err;
+	int fd = -1;
+
+	err = name_slot(number, slot);
+	if (err != OK)
+		return err;
+	err = slot_directory(spool_fd, slot, &fd);
+	if (err == OK && !slot_is_ours(fd))
+		err = ERR_SYSTEM;
+	if (err == OK)
+		err = check_segments(fd, dir, slot);
 	if (err == ERR_SYSTEM)
 		log_warn_errno("spool %s/%s cannot be used", dir, slot);
+	if (err == OK)
+		err = check_lock(fd, dir, slot);
+	if (fd >= 0)
+		(void)close(fd); /* only read */
 	return err;
 }
 
@@ -290,11 +324,11 @@ check_slots(int spool_fd, const char *dir, long workers)
 	err = slot_is_ours(spool_fd) ? slot_list(spool_fd, &slots) : ERR_SYSTEM;
 	if (err == ERR_SYSTEM)
 		log_warn_errno("SPOOL_DIR: cannot use %s", dir);
+	for (int i = 0; err == OK && i < workers; i++)
+		err = check_slot_of_worker(spool_fd, dir, i);
 	for (size_t i = 0; err == OK && i < slots.count; i++) {
-		const char *slot = slots.names[i];
-
-		err =
-		    check_slot(spool_fd, dir, slot, number_of(slot) < workers);
+		if (number_of(slots.names[i]) >= workers)
+			err = check_slot(spool_fd, dir, slots.names[i]);
 	}
 	slot_names_fini(&slots);
 	return err;

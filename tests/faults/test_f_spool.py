@@ -795,6 +795,45 @@ def test_spool_slot_of_a_worker_that_is_foreign_ends_the_start(prepared):
     assert f"spool {slot} cannot be used" in starts_not(prepared)
 
 
+@pytest.mark.parametrize("lock", ["a directory", "root's"])
+def test_spool_lock_of_a_worker_that_cannot_be_opened_ends_the_start(prepared, lock):
+    if not ROOT:
+        pytest.skip("needs root")
+    slot = pathlib.Path(prepared.settings["SPOOL_DIR"]) / "0"
+    slot.mkdir(mode=0o700)
+    shutil.chown(slot, USER, USER)
+    if lock == "root's":
+        (slot / "lock").touch(mode=0o600)
+    else:
+        (slot / "lock").mkdir()
+    assert f"spool {slot}/lock cannot be used: " in starts_not(prepared)
+
+
+@pytest.mark.parametrize("inodes, missing", [(1, "0"), (2, "0/lock"), (3, "1"), (4, "1/lock")])
+def test_spool_without_room_for_the_slots_of_workers_ends_the_start(
+        prepared, mount, inodes, missing):
+    disk = mount("tmpfs", 1)
+    disk.remount(f"nr_inodes={inodes}")  # one is the mount's
+    prepared.settings["WORKERS"] = 2
+    use_spool(prepared, disk.at)
+    assert f"spool {disk.at}/{missing} cannot be used: No space left" in starts_not(prepared)
+
+
+def test_spool_replay_by_root_leaves_the_slot_to_its_worker(cluster, make_instance):
+    if not ROOT:
+        pytest.skip("needs root")
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1})
+    answers = left_in_spool(instance, cluster, instance.user())
+    lock = pathlib.Path(instance.settings["SPOOL_DIR"]) / "0/lock"
+    lock.unlink()  # as of records that were saved elsewhere and brought back
+    done = instance.command("spool", "replay")
+    assert done.returncode == 0 and lock.exists(), done
+    assert completed(instance, answers) == len(answers)
+    assert (lock.owner(), lock.group()) == (USER, USER)
+    instance.start_minuted()
+    instance.wait_healthy()
+
+
 def spool_is(instance, status):
     return instance.http.get("/health").json()["details"]["spool"] == {"status": status}
 

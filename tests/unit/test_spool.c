@@ -627,6 +627,53 @@ Test(spool, a_check_needs_the_slots_of_workers_only)
 	cr_expect_eq(spool_check(dir, 4), ERR_SYSTEM);
 }
 
+Test(spool, a_check_makes_the_slots_of_workers_and_opens_their_locks)
+{
+	char path[256];
+
+	make("2");
+	make("2/lock");
+	cr_expect_eq(spool_check(dir, 2), OK);
+	(void)snprintf(path, sizeof(path), "%s/0/lock", dir);
+	cr_expect_eq(access(path, F_OK), 0);
+	spool_close(open_slot(1, MIB)); /* nobody holds it */
+	cr_expect_eq(spool_check(dir, 3), ERR_SYSTEM);
+}
+
+Test(spool, what_root_makes_belongs_to_the_directory_s_owner)
+{
+	const uid_t owner = 12345;
+	struct slot slot;
+	struct stat st;
+	int fd;
+
+	if (geteuid() != 0)
+		return; /* nobody else can give files away */
+	cr_assert_eq(chown(dir, owner, owner), 0);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(slot_take(fd, "0", 0, &slot), OK);
+	cr_assert_eq(fstatat(fd, "0", &st, 0), 0);
+	cr_expect_eq(st.st_uid, owner);
+	cr_assert_eq(fstatat(fd, "0/lock", &st, 0), 0);
+	cr_expect_eq(st.st_uid, owner);
+	cr_expect_eq(st.st_gid, owner);
+	slot_release(&slot);
+	(void)close(fd);
+}
+
+Test(spool, a_lock_that_is_a_link_to_nothing_is_not_followed)
+{
+	char path[256];
+
+	make("0");
+	(void)snprintf(path, sizeof(path), "%s/0/lock", dir);
+	cr_assert_eq(symlink("elsewhere", path), 0);
+	cr_expect_eq(spool_check(dir, 1), ERR_SYSTEM);
+	(void)snprintf(path, sizeof(path), "%s/0/elsewhere", dir);
+	cr_expect_eq(access(path, F_OK), -1);
+}
+
 Test(spool, a_segment_here_that_cannot_be_read_holds_up_no_other)
 {
 	struct spool *spool;
