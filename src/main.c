@@ -16,7 +16,11 @@
 
 extern char **environ;
 
-enum needs { NEEDS_NOTHING, NEEDS_CONFIG };
+enum needs {
+	NEEDS_NOTHING,
+	NEEDS_CONFIG,
+	TELLS_MORE /* needs it too, but not for its own --help */
+};
 
 struct command {
 	const char *name;
@@ -31,11 +35,11 @@ static const struct command commands[] = {
 	{ "serve",   NEEDS_CONFIG,  cmd_serve,   "",                      "serve requests in the foreground; logs to stderr" },
 	{ "migrate", NEEDS_CONFIG,  cmd_migrate, "",                      "bring the database's schema up to date" },
 	{ "check",   NEEDS_CONFIG,  cmd_check,   "",                      "check the settings and print them, secrets masked" },
-	{ "user",    NEEDS_CONFIG,  cmd_user,    "add|list|disable|enable|passwd ...", "manage users" },
-	{ "key",     NEEDS_CONFIG,  cmd_key,     "add|list|revoke ...",   "manage API keys" },
-	{ "limit",   NEEDS_CONFIG,  cmd_limit,   "set|list ...",          "what users and keys may use" },
+	{ "user",    TELLS_MORE,    cmd_user,    "add|list|disable|enable|passwd ...", "manage users" },
+	{ "key",     TELLS_MORE,    cmd_key,     "add|list|revoke ...",   "manage API keys" },
+	{ "limit",   TELLS_MORE,    cmd_limit,   "set|list ...",          "what users and keys may use" },
 	{ "prices",  NEEDS_CONFIG,  cmd_prices,  "import FILE",           "load model prices" },
-	{ "spool",   NEEDS_CONFIG,  cmd_spool,   "status|verify|replay",  "look after records that wait for PostgreSQL" },
+	{ "spool",   TELLS_MORE,    cmd_spool,   "status|verify|replay",  "look after records that wait for PostgreSQL" },
 	{ "routes",  NEEDS_NOTHING, cmd_routes,  "[--json]",              "print every route" },
 	{ "settings", NEEDS_NOTHING, cmd_settings, "",                    "print every setting as JSON" },
 	{ "version", NEEDS_NOTHING, cmd_version, "",                      "print the version, and those of the libraries" },
@@ -62,6 +66,26 @@ usage(FILE *out, int code)
 	return code;
 }
 
+static bool
+asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+help(const struct command *command, int argc, char **argv)
+{
+	if (command->needs == TELLS_MORE)
+		return command->run(NULL, argc, argv);
+	(void)printf("usage: minuted %s %s\n\n%s\n", command->name,
+	    command->arguments, command->help);
+	return 0;
+}
+
 static int
 run(const struct command *command, const char *file, int argc, char **argv)
 {
@@ -69,13 +93,10 @@ run(const struct command *command, const char *file, int argc, char **argv)
 	struct buf problems;
 	int code = 1;
 
+	if (asks_for_help(argc, argv))
+		return help(command, argc, argv);
 	if (command->needs == NEEDS_NOTHING)
 		return command->run(NULL, argc, argv);
-	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		(void)printf("usage: minuted %s %s\n\n%s\n", command->name,
-		    command->arguments, command->help);
-		return 0;
-	}
 	buf_init(&problems, PROBLEMS_MAX);
 	if (settings_load(file, &problems, &config) != OK)
 		(void)fprintf(stderr, "%s", buf_str(&problems));

@@ -2,7 +2,8 @@
  * commands.h - the commands of the program.
  *
  * argv[0] is the command's own name.  Each returns the exit code: 0, 1 when it
- * failed (said on stderr), 2 when it was called wrongly.
+ * failed (said on stderr), 2 when it was called wrongly.  Those that have a help
+ * of their own print it for --help, and need no config for that.
  */
 #ifndef PROCESS_COMMANDS_H
 #define PROCESS_COMMANDS_H

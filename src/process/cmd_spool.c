@@ -18,6 +18,21 @@
 #include "journal/segment.h"
 #include "journal/slot.h"
 
+static const char help[] =
+    "usage: minuted spool status|verify|replay\n"
+    "\n"
+    "status     counts what waits in SPOOL_DIR: segments, records, bytes, and\n"
+    "           what is damaged or cannot be read\n"
+    "verify     the same, names each segment, and exits with 1 when one is\n"
+    "           corrupt, of a newer minuted or cannot be read\n"
+    "replay     delivers to PostgreSQL what no running worker holds, and\n"
+    "           removes the segments that were delivered\n"
+    "\n"
+    "A running minuted delivers its records itself once PostgreSQL is back.\n"
+    "replay is for those of a minuted that will not start again; a record "
+    "that\n"
+    "is there already is not written twice.\n";
+
 #define STATEMENT_MS 60000
 #define LOCK_MS      5000
 
@@ -264,6 +279,12 @@ cmd_spool(const struct config *config, int argc, char **argv)
 {
 	struct tour tour = { .config = config };
 
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			(void)fputs(help, stdout);
+			return 0;
+		}
+	}
 	if (argc == 2 && strcmp(argv[1], "status") == 0)
 		return show(&tour);
 	if (argc == 2 && strcmp(argv[1], "verify") == 0) {
@@ -272,6 +293,6 @@ cmd_spool(const struct config *config, int argc, char **argv)
 	}
 	if (argc == 2 && strcmp(argv[1], "replay") == 0)
 		return replay(&tour);
-	(void)fprintf(stderr, "usage: minuted spool status|verify|replay\n");
+	(void)fputs(help, stderr);
 	return 2;
 }

@@ -499,7 +499,11 @@ def test_commands_say_what_is_wrong(instance, args, code):
 
 
 def test_commands_have_help(instance):
-    for command in ("user", "key"):
+    tells = {"user": "first line of standard input", "key": "--expires 30d",
+             "limit": "tokens     of model calls, a minute", "spool": "replay     delivers to",
+             "serve": "in the foreground", "routes": "print every route"}
+    for command, words in tells.items():
         for args in (["--help"], ["add", "--help"]):
-            got = instance.command(command, *args)
+            got = instance.command(command, *args, env={"JWT_SECRET": "", "THREADS": "many"})
             assert got.returncode == 0 and "usage: minuted" in got.stdout
+            assert words in got.stdout and not got.stderr
