@@ -37,6 +37,8 @@
 #define PROBLEMS_MAX  ((size_t)64 * 1024)
 #define HANG_US       30000000 /* a heartbeat this old: the worker hangs */
 #define RETRY_US      100000   /* after a fork that failed */
+#define UNSERVED_US   2000000  /* in a crash loop, before clients are told */
+#define TURN_AWAY_MAX 1000     /* connections a tick */
 #define READY_WAIT_US 10000000 /* for new workers, in a reload */
 #define KILL_GRACE_US 5000000  /* after the drain deadline, before SIGKILL */
 
@@ -70,6 +72,7 @@ struct supervisor {
 	const char *reload_failed; /* why it is to be undone; NULL: it is not */
 	struct restarts restarts;
 	int64_t spawn_after_us; /* not before this time */
+	int64_t served_us;      /* when a worker was ready, or no crash loop */
 	int exit_code;
 };
 
@@ -186,6 +189,27 @@ back_off(struct supervisor *sup, bool could_not_start)
 	sup->spawn_after_us = now + pause_us;
 	log_warn("crash loop: the next worker starts in %lld ms",
 	    (long long)(pause_us / 1000));
+}
+
+/* In a crash loop nobody answers: closed, a connection is a 502 of nginx's or
+ * goes to another server of its list. */
+static void
+turn_away(struct supervisor *sup)
+{
+	int64_t now = clock_mono_us();
+
+	if (sup->stopping || sup->restarts.pause_us == 0 ||
+	    scoreboard_ready(sup->board) > 0)
+		sup->served_us = now;
+	if (now - sup->served_us < UNSERVED_US)
+		return;
+	for (int i = 0; i < TURN_AWAY_MAX; i++) {
+		int fd = accept4(sup->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;  /* nobody waits */
+		(void)close(fd); /* nothing was read or written */
+	}
 }
 
 static void
@@ -496,6 +520,7 @@ supervise(struct supervisor *sup, const sigset_t *signals)
 		scoreboard_tend(sup->board);
 		orphans_bury(sup->board, sup->config->spool_dir);
 		fill_up(sup);
+		turn_away(sup);
 		reload_continue(sup);
 		watchdog(sup);
 	} while (stop_continue(sup));

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -136,6 +137,24 @@ def test_a_crash_loop_backs_off_and_heals(make_instance):
             killed.add(pid)
         time.sleep(0.01)
     assert len(killed) < 100  # not as fast as they die
+    instance.wait_healthy()
+    assert instance.user().chat().status == 200
+
+
+def test_where_no_worker_can_start_nobody_waits_for_one(make_instance):
+    instance = make_instance()
+    instance.http.check = False
+    spool = pathlib.Path(instance.settings["SPOOL_DIR"])
+    spool.rename(spool.with_suffix(".away"))
+    spool.write_text("no directory")
+    for pid in instance.workers():
+        os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    for _ in range(10):
+        assert instance.http.get("/health").status == 502
+    assert time.monotonic() - began < 6
+    spool.unlink()
+    spool.with_suffix(".away").rename(spool)
     instance.wait_healthy()
     assert instance.user().chat().status == 200
 
