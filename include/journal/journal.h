@@ -81,7 +81,8 @@ void journal_stop(struct journal *journal);
 
 /*
  * Takes the record over.  Never blocks.  ERR_BUSY when there is no place (queue
- * at its ceiling, spool full or failing): the record stays the caller's.
+ * at its ceiling, spool failing, or full of a record that is not owed): the
+ * record stays the caller's.
  * Thread-safe.
  */
 enum err journal_submit(struct journal *journal,

@@ -60,6 +60,8 @@ struct record {
 	/* Kept at the first try or not at all: done() says DURABLE_NONE at once
 	 * when neither PostgreSQL nor the spool takes it. */
 	bool at_once;
+	/* The end of a call that was let in: SPOOL_MAX does not refuse it. */
+	bool owed;
 	/* No record of this call was ever submitted: it is written in a quicker
 	 * way.  One that is there nevertheless is found out. */
 	bool is_new;
@@ -72,6 +74,7 @@ struct record_view {
 	const char *line;
 	size_t len;
 	bool is_new; /* see struct record; never of an event */
+	bool owed;   /* see struct record */
 };
 
 /* calls.status */

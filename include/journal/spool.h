@@ -20,7 +20,8 @@
  *
  * The ceiling holds for the whole spool directory: the workers count together
  * what they write, and what is in other slots is measured now and then.  The
- * room that is ready is not counted.
+ * room that is ready is not counted.  The ends of calls that were let in pass
+ * it: they are paid for, and no more of them than calls at once (STREAMS_MAX).
  */
 #ifndef JOURNAL_SPOOL_H
 #define JOURNAL_SPOOL_H
@@ -98,7 +99,7 @@ void spool_close(struct spool *spool);
 
 /*
  * Appends count records as one group.  OK: fsynced.  ERR_BUSY: over the
- * ceiling.  ERR_SYSTEM: the disk failed twice, the second time on a new
+ * ceiling, and none of them is owed.  ERR_SYSTEM: the disk failed twice, the second time on a new
  * segment; nothing is taken until spool_probe() succeeds.
  */
 enum err spool_append(struct spool *spool, const struct record_view *records,

@@ -120,8 +120,8 @@ const struct config_option config_options[] = {
 	OPT("SPOOL_DIR", STRING, spool_dir, "./var/spool", 0, 1, TEXT_MAX,
 	    "where records wait while PostgreSQL is away"),
 	OPT("SPOOL_MAX", BYTES, spool_max, "1g", 0, MIB, 1024 * TIB,
-	    "bytes of records there; room taken ahead, 8m a worker, comes on "
-	    "top"),
+	    "bytes of records there; ends of running calls (STREAMS_MAX), and "
+	    "room taken ahead, 8m a worker, come on top"),
 	OPT("STATEMENT_TIMEOUT", DURATION, statement_ms, "5s", 0, 1, HOUR,
 	    "longest run of a statement in PostgreSQL"),
 	OPT("STREAMS_MAX", INT, streams_max, "10000", 0, 1, COUNT_MAX,

@@ -152,8 +152,11 @@ can_keep(const struct journal *journal, const struct group *group)
 		return false;
 	if (keeper_database_up(journal->keeper))
 		return true;
-	return journal->spool != NULL &&
-	       spool_fits(journal->spool, bytes + count * SEGMENT_RECORD_SIZE);
+	if (journal->spool == NULL)
+		return false;
+	if (group->first->owed)
+		return !spool_is_failing(journal->spool);
+	return spool_fits(journal->spool, bytes + count * SEGMENT_RECORD_SIZE);
 }
 
 static bool
@@ -277,7 +280,8 @@ view(struct journal *journal, const struct batch *batch)
 			.id = r->id,
 			.line = r->line,
 			.len = r->len,
-			.is_new = r->is_new };
+			.is_new = r->is_new,
+			.owed = r->owed };
 	return OK;
 }
 

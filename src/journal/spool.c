@@ -592,13 +592,13 @@ spool_prepare(struct spool *spool)
 }
 
 static enum err
-write_locked(struct spool *spool, const struct buf *group)
+write_locked(struct spool *spool, const struct buf *group, bool owed)
 {
 	enum err err;
 
 	if (atomic_load(&spool->failing))
 		return ERR_SYSTEM;
-	if (spool_bytes(spool) + group->len > spool->bytes_max)
+	if (!owed && spool_bytes(spool) + group->len > spool->bytes_max)
 		return ERR_BUSY;
 	err = write_group(spool, group);
 	if (err != OK) {
@@ -620,13 +620,16 @@ spool_append(struct spool *spool, const struct record_view *records,
 {
 	struct buf group;
 	enum err err = ERR_MEMORY;
+	bool owed = false;
 
 	buf_init(&group, GROUP_MAX);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		segment_add_record(&group, &records[i]);
+		owed = owed || records[i].owed;
+	}
 	if (buf_ok(&group)) {
 		pthread_mutex_lock(&spool->lock);
-		err = write_locked(spool, &group);
+		err = write_locked(spool, &group, owed);
 		pthread_mutex_unlock(&spool->lock);
 	}
 	buf_fini(&group);

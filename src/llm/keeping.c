@@ -67,6 +67,7 @@ submit(struct keeping *keeping)
 
 	record->done = on_durable;
 	record->arg = keeping;
+	record->owed = !keeping->is_start;
 	keeping->record = NULL;
 	if (journal_submit(keeping->relay->journal, record) == OK)
 		return true;

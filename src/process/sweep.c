@@ -77,6 +77,7 @@ write_end(void *arg, const struct call_row *row)
 	if (err == OK) {
 		record->done = record_done;
 		record->arg = sweep;
+		record->owed = true;
 		err = submit(sweep, record);
 	}
 	if (err == ERR_BUSY) {

@@ -1,10 +1,12 @@
 """test_spool.py - PostgreSQL goes away, calls do not, and nothing is lost."""
 
+import concurrent.futures
 import pathlib
 import re
 
 import pytest
 
+from client import chat_body
 from instance import Postgres, wait_until
 
 
@@ -70,6 +72,26 @@ def test_replay_by_hand_of_what_a_stopped_instance_left(cluster, make_instance):
                          % answer.headers["X-Call-Id"])
     assert rows == [["completed"]]
     assert figures(instance.command("spool", "status"))["segments"] == "0"
+
+
+def test_what_was_let_in_is_kept_also_over_the_ceiling(cluster, make_instance, provider):
+    instance = make_instance(cluster=cluster, env={"SPOOL_MAX": "1m"})
+    user = instance.user()
+    user.check = False
+    instance.know(user)
+    cluster.stop("immediate")
+    body = chat_body("tag=large chunks=100 size=1000 first=2")
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: user.post("/v1/chat/completions", body), range(20)))
+    assert [a.status for a in answers] == [200] * len(provider.seen("large")) == [200] * 20
+    assert user.chat("tag=later").status == 503 and not provider.seen("later")
+    event = {"user_id": "u", "level": "info", "message": "m"}
+    assert user.post("/api/event-log", event).status == 503
+    cluster.start()
+    ids = ",".join("'%s'" % a.headers["X-Call-Id"] for a in answers)
+    count = f"select count(*) from minuted.calls where status = 'completed' and id in ({ids})"
+    wait_until(lambda: instance.psql(count) == [["20"]], 20)
+    wait_until(lambda: user.chat("tag=later").status == 200, 20)
 
 
 def test_a_damaged_segment_is_found(cluster, make_instance):

@@ -209,6 +209,26 @@ Test(spool, the_ceiling_holds_for_all_slots_together)
 	spool_close(two);
 }
 
+Test(spool, an_end_that_is_owed_passes_the_ceiling)
+{
+	const struct record_view end = { .kind = RECORD_CALL,
+		.id = { { 8 } },
+		.line = "line\n",
+		.len = 5,
+		.owed = true };
+	struct spool *spool = open_slot(0, 400);
+
+	cr_expect_eq(append(spool, 0, 8), OK);
+	cr_expect_eq(append(spool, 9, 1), ERR_BUSY);
+	cr_expect_eq(spool_append(spool, &end, 1), OK);
+	cr_expect_gt(spool_bytes(spool), 400);
+	cr_expect_not(spool_has_place(spool), "for what is new");
+	cr_expect_eq(append(spool, 9, 1), ERR_BUSY);
+	expect_delivered(spool, "abcdefghi");
+	cr_expect(spool_has_place(spool));
+	spool_close(spool);
+}
+
 Test(spool, workers_of_one_board_count_together_at_once)
 {
 	struct spool_board board = { 0 };
