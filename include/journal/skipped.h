@@ -2,10 +2,11 @@
  * skipped.h - what of a spool directory cannot be used and is passed over.
  *
  * A slot or segment that is foreign, cannot be read or is from a newer version
- * stays as it is, and nothing waits for it.  Who goes through the directory in
- * rounds adds in each round what he passes over; what was not added again can
- * be used now and is forgotten.  Each is told once, by one worker for all.
- * Not thread-safe, except for the board.
+ * stays as it is, and nothing waits for it: no other segment, no budget and no
+ * key, though it may hold ends of calls that cost.  Who goes through the
+ * directory in rounds adds in each round what he passes over; what was not
+ * added again can be used now and is forgotten.  Each is told once, by one
+ * worker for all.  Not thread-safe, except for the board.
  */
 #ifndef JOURNAL_SKIPPED_H
 #define JOURNAL_SKIPPED_H

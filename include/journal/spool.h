@@ -61,7 +61,7 @@ struct spool;
 struct spool_board {
 	atomic_ullong failing;   /* it cannot be written, or has no room */
 	atomic_ullong stalled;   /* a batch waits for too long */
-	atomic_ullong waiting;   /* it has records that are not delivered */
+	atomic_ullong waiting;   /* it has records that will be delivered */
 	atomic_llong proven_us;  /* monotonic: the last write that went well */
 	atomic_int prober;       /* the slot that tries the disk now, + 1 */
 	atomic_llong probing_us; /* since when; 0: none does */
@@ -70,7 +70,8 @@ struct spool_board {
 };
 /* The worker of the slot has ended; what it left still waits. */
 void spool_board_clear(struct spool_board *board, int slot);
-/* Before the first worker: what an earlier life left in dir waits. */
+/* Before the first worker: what an earlier life left in dir waits, also what
+ * the workers' first rounds may pass over. */
 void spool_board_look(struct spool_board *board, const char *dir);
 
 struct spool_options {
@@ -144,8 +145,8 @@ enum err spool_oldest(struct spool *spool,
 bool spool_pass_over(struct spool *spool, const char *name, enum err why);
 /* Is nothing being written and nothing waiting that can be delivered? */
 bool spool_is_empty(struct spool *spool);
-/* Has a slot, of whatever worker, records that are not delivered?  Never
- * blocks. */
+/* Has a slot, of whatever worker, records that are not delivered?  What is
+ * passed over does not count.  Never blocks. */
 bool spool_any_waits(const struct spool *spool);
 void spool_seal(struct spool *spool);
 enum err spool_remove(struct spool *spool, const char *name) MUST_CHECK;

@@ -87,7 +87,8 @@ spool_board_clear(struct spool_board *board, int slot)
 	}
 }
 
-/* What cannot be read may be records; what is no directory is none. */
+/* What cannot be read may be records, until somebody passes it over; what is
+ * no directory is none. */
 static bool
 has_segments(int spool_fd, const char *name)
 {
@@ -350,16 +351,40 @@ spool_check(const char *dir, long workers)
 	return err;
 }
 
+/* With the lock held: has the slot a segment that is not passed over?  Of one
+ * that cannot be listed: what was said, unless it is passed over itself. */
+static bool
+slot_waits(const struct spool *spool, int dir_fd, const char *slot)
+{
+	struct slot_names segments;
+	bool waits = false;
+
+	if (slot_segments(dir_fd, &segments) != OK)
+		return !skipped_has(&spool->skipped, slot, "") &&
+		       (atomic_load(&spool->board->waiting) &
+			   bit_of(number_of(slot))) != 0;
+	for (size_t i = 0; i < segments.count && !waits; i++)
+		waits = !skipped_has(&spool->skipped, slot, segments.names[i]);
+	slot_names_fini(&segments);
+	return waits;
+}
+
 /* With the lock held, as of all that changes the slot. */
 static void
 tell_waiting(struct spool *spool)
 {
-	struct slot_names segments;
+	tell(&spool->board->waiting, spool->bit,
+	    slot_waits(spool, spool->slot.dir_fd, spool->slot_name));
+}
 
-	if (slot_segments(spool->slot.dir_fd, &segments) != OK)
-		return; /* as it was */
-	tell(&spool->board->waiting, spool->bit, segments.count > 0);
-	slot_names_fini(&segments);
+/* In a slot of another; who lives in its place says that himself. */
+static void
+nothing_waits_in(struct spool *spool, const char *slot)
+{
+	long number = number_of(slot);
+
+	if (atomic_load(&spool->board->bytes[place_of(number)]) == 0)
+		tell(&spool->board->waiting, bit_of(number), false);
 }
 
 static enum err
@@ -869,6 +894,7 @@ spool_pass_over(struct spool *spool, const char *name, enum err why)
 	pthread_mutex_lock(&spool->lock);
 	pass_over(spool, spool->slot_name, name, why);
 	known = skipped_has(&spool->skipped, spool->slot_name, name);
+	tell_waiting(spool);
 	pthread_mutex_unlock(&spool->lock);
 	return known;
 }
@@ -938,8 +964,8 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	if (*moved > before &&
 	    (fsync(spool->slot.dir_fd) != 0 || fsync(slot.dir_fd) != 0))
 		err = ERR_SYSTEM;
-	if (err == OK && *moved - before == segments.count)
-		tell(&spool->board->waiting, bit_of(number_of(name)), false);
+	if (err == OK && !slot_waits(spool, slot.dir_fd, name))
+		nothing_waits_in(spool, name);
 	slot_names_fini(&segments);
 	slot_release(&slot);
 	return err;
@@ -998,8 +1024,10 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 		if (err == OK && (any || (atomic_load(&spool->board->waiting) &
 					     bit_of(number_of(name))) != 0))
 			err = adopt_slot(spool, name, moved);
-		if (err != OK)
+		if (err != OK) {
 			pass_over(spool, name, "", err);
+			nothing_waits_in(spool, name);
+		}
 		if (*moved == before && !is_counted(spool, name))
 			others += bytes;
 	}

@@ -3,6 +3,8 @@
 import concurrent.futures
 import pathlib
 import re
+import shutil
+import uuid
 
 import pytest
 
@@ -114,6 +116,30 @@ def test_a_damaged_segment_is_found(cluster, make_instance):
     done = instance.command("spool", "replay")
     assert "1 corrupt places kept" in done.stdout, done
     assert list(pathlib.Path(instance.dir / "spool").glob("*/*.bad"))
+
+
+def test_what_cannot_be_used_holds_up_no_budget_and_no_key(cluster, make_instance):
+    instance = make_instance(cluster=cluster, start=False, env={"OPENAI_MODELS": "fake,dear"})
+    instance.prepare()
+    spool = pathlib.Path(instance.settings["SPOOL_DIR"])
+    (spool / "9").mkdir()
+    (spool / "9/foreign.spool").symlink_to("/etc/hostname")
+    shutil.chown(spool / "9", spool.owner(), spool.group())
+    instance.start()
+    assert instance.log().count(f"spool {spool}/9/foreign.spool cannot be used: passed over") == 1
+    assert figures(instance.command("spool", "status"))["unreadable"] == "1"
+    instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+    user = instance.user()
+    instance.psql(f"select admin.set_limit('{user.email}', 'budget', 50)")
+    got = user.chat("chunks=1", model="dear", max_tokens=1)
+    assert got.status == 200, got
+
+    instance.psql(f"select admin.set_limit('{user.email}', 'budget', null)")
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    for amount, status in (("1", 429), ("null", 200)):  # the first came to nothing
+        instance.psql(f"select admin.set_limit('{user.email}', 'tokens', {amount})")
+        got = user.post("/v1/chat/completions", chat_body("more than one"), headers=key)
+        assert got.status == status, got
 
 
 def test_wrong_arguments(instance):

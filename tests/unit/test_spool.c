@@ -849,6 +849,58 @@ Test(spool, a_file_that_is_named_like_a_slot_does_not_wait)
 	cr_expect_eq(atomic_load(&board.waiting), 0);
 }
 
+Test(spool, nothing_waits_for_what_is_passed_over)
+{
+	struct spool_board board = { 0 };
+	char name[SLOT_NAME_SIZE];
+	struct spool *spool;
+	size_t moved = 0;
+
+	make("1");
+	make("1/own.spool");
+	make("4");
+	make("4/directory.spool");
+	make("6");
+	make("6/lock");
+	put("6/x.spool", "some", 0600);
+	spool_board_look(&board, dir);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 1 | 1 << 4 | 1 << 6,
+	    "nobody has looked closer");
+	spool = open_on(&board, 1);
+	cr_expect_not(spool_any_waits(spool));
+	cr_assert_eq(append(spool, 0, 1), OK);
+	cr_expect(spool_any_waits(spool));
+	spool_seal(spool);
+	cr_assert_eq(spool_oldest(spool, name), OK);
+	cr_expect(spool_pass_over(spool, name, ERR_SYSTEM));
+	cr_expect_not(spool_any_waits(spool));
+	spool_adopt(spool, &moved);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 1, "it can be read");
+	expect_delivered(spool, "a");
+	remove_in("4/directory.spool");
+	put("4/directory.spool", "", 0600);
+	spool_adopt(spool, &moved);
+	cr_expect_eq(moved, 1);
+	cr_expect(spool_any_waits(spool), "as this one can now");
+	spool_close(spool);
+}
+
+Test(spool, who_lives_says_himself_whether_his_records_wait)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 1);
+	struct spool *other = open_on(&board, 3);
+	size_t moved = 0;
+
+	cr_assert_eq(append(other, 0, 1), OK);
+	make("67"); /* it has the place of slot 3 */
+	make("67/directory.spool");
+	spool_adopt(spool, &moved);
+	cr_expect_eq(atomic_load(&board.waiting), 1 << 3);
+	spool_close(other);
+	spool_close(spool);
+}
+
 Test(spool, a_slot_that_only_seemed_to_wait_does_not)
 {
 	struct spool_board board = { 0 };
