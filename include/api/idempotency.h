@@ -23,8 +23,9 @@
  *	               the request, and what is there already is left
  *	a model call   has the attempt's id: if it is completed, the next try is
  *	               409 idempotency_not_kept, with its X-Call-Id; while that
- *	               is not known, 409 idempotency_running; otherwise the
- *	               provider is asked again
+ *	               is not known, 409 idempotency_running, but no longer
+ *	               than a key is anybody's; otherwise the provider is asked
+ *	               again
  *	a question     of an attempt without an answer makes way for the next
  *
  * An answer is kept before it is sent, except that what is sent as it comes (a

@@ -1,8 +1,11 @@
 """test_idempotency.py - a POST that is sent again is done once."""
 
 import concurrent.futures
+import fcntl
 import json
 import os
+import pathlib
+import shutil
 import signal
 import time
 import uuid
@@ -269,6 +272,28 @@ def test_a_completed_call_whose_answer_was_lost_is_not_paid_again(
     instance.psql("update minuted.calls set status = 'interrupted'")
     assert post(user, path, body, key).status in (200, 201)
     assert len(provider.seen(mark)) == 2
+
+
+def test_what_waits_in_a_spool_holds_a_key_no_longer_than_a_call_may_take(make_instance):
+    instance = make_instance(start=False)
+    instance.prepare()
+    slot = pathlib.Path(instance.settings["SPOOL_DIR"]) / "9"
+    slot.mkdir()
+    (slot / "others.spool").touch()
+    with open(slot / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a worker that does not get on
+        for each in (slot, *slot.iterdir()):
+            shutil.chown(each, slot.parent.owner(), slot.parent.group())
+        instance.start()
+        user, key = instance.user(), tag()
+        instance.psql(f"select admin.set_limit('{user.email}', 'tokens', 1)")
+        assert chat(user, key, "more than one").status == 429
+        instance.psql(f"select admin.set_limit('{user.email}', 'tokens', null)")
+        got = chat(user, key, "more than one")
+        assert got.status == 409 and "idempotency_running" in got.body.decode()
+        instance.psql("update minuted.idempotency_keys set created_at = created_at"
+                      " - interval '31 minutes 1 second'")
+        wait_until(lambda: chat(user, key, "more than one").status == 200)
 
 
 @pytest.mark.parametrize("path, body, what", [

@@ -1,8 +1,8 @@
 -- (seed, seed is another attempt's) when key $2 of user $1 is now attempt $5's (of a worker's life $7): it was new, a day old, freed, or taken by somebody who has had it for more than $6 ms.
 --
 -- Not when the same request's call is completed: its answer is not there, but it
--- was paid for.  Nor while the end of that call may be on its way ($8: records
--- wait in a spool).
+-- was paid for.  Nor for $6 ms while the end of that call may be on its way ($8:
+-- records wait in a spool).
 insert into minuted.idempotency_keys as k (user_id, key_hash, request_hash, route, attempt, owner, seed)
 values ($1::uuid, $2, $3, $4, $5::uuid, $7::uuid, $5::uuid)
 on conflict on constraint idempotency_keys_pkey do update
@@ -33,9 +33,8 @@ where k.created_at < now() - interval '24 hours'
                     where c.user_id = k.user_id
                         and c.id = k.attempt), 'running')
                 when 'completed' then false
-                when 'running' then not ($8::boolean
-                    or (k.in_doubt
-                        and k.created_at >= now() - $6::bigint * interval '1 millisecond'))
+                when 'running' then not (($8::boolean or k.in_doubt)
+                    and k.created_at >= now() - $6::bigint * interval '1 millisecond')
                 else true
             end))
 returning seed, seed <> attempt
