@@ -22,7 +22,8 @@ void probe_fini(struct probe *probe);
 /*
  * Writes and syncs; anew: in a file made for it, as after a failure.  A file
  * that fails is tried anew once, because a sync that failed says nothing of
- * the next ones.  ERR_SYSTEM: see errno.
+ * the next ones.  ERR_BUSY: nothing failed, but there is no room for a file.
+ * ERR_SYSTEM: see errno.
  */
 enum err probe_try(struct probe *probe, int dir_fd, bool anew) MUST_CHECK;
 

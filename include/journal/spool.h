@@ -12,8 +12,9 @@
  *
  * That a disk fails shows only when it is written to.  So it is tried also
  * while nothing is spooled (prober.h), by one worker for all: a block is
- * written again in place and synced, which allocates nothing.  A write within
- * SPOOL_SURE_MS is what the workers rely on (spool_is_proven).
+ * written again in place and synced, which allocates nothing; each worker makes
+ * its file for that when it starts.  A write within SPOOL_SURE_MS is what the
+ * workers rely on (spool_is_proven).
  *
  * That somebody has removed, replaced or closed the slot is looked for each
  * second (spool_look), also while PostgreSQL takes all records.
@@ -127,8 +128,9 @@ void spool_prepare(struct spool *spool);
  * is failing.
  *
  * spool_probe() looks too, and tries the disk, unless a worker wrote to it
- * within half of SPOOL_SURE_MS or does now: OK ends the failing state.  Both by
- * one thread only.
+ * within half of SPOOL_SURE_MS or does now: OK ends the failing state.
+ * ERR_BUSY: a file to try it with has no room, so that nothing is known.  Both
+ * by one thread only.
  */
 enum err spool_look(struct spool *spool) MUST_CHECK;
 enum err spool_probe(struct spool *spool) MUST_CHECK;

@@ -75,24 +75,32 @@ check_writable(int dir_fd)
 	return ERR_SYSTEM;
 }
 
+static bool
+is_for_room(int cause)
+{
+	return cause == ENOSPC || cause == EDQUOT;
+}
+
 enum err
 probe_try(struct probe *probe, int dir_fd, bool anew)
 {
-	enum err err;
+	bool failed = false;
 	int cause;
 
 	if (check_writable(dir_fd) != OK)
 		return ERR_SYSTEM;
-	if (probe->fd >= 0 && !anew && write_blocks(probe->fd, 1) == OK &&
-	    fdatasync(probe->fd) == 0)
-		return OK;
+	if (probe->fd >= 0 && !anew) {
+		if (write_blocks(probe->fd, 1) == OK &&
+		    fdatasync(probe->fd) == 0)
+			return OK;
+		failed = !is_for_room(errno);
+	}
 	probe_fini(probe);
-	err = make(dir_fd, &probe->fd);
-	if (err == OK)
+	if (make(dir_fd, &probe->fd) == OK)
 		return OK;
 	cause = errno;
 	(void)unlinkat(dir_fd, NAME, 0); /* what is left is found out above */
 	probe_fini(probe);
 	errno = cause;
-	return err;
+	return is_for_room(cause) && !failed ? ERR_BUSY : ERR_SYSTEM;
 }

@@ -472,6 +472,8 @@ spool_open(const struct spool_options *options, struct spool **out)
 	}
 	(void)!keep_slot_name(spool); /* again before it is needed */
 	spool_prepare(spool);
+	/* while there is room; what else is wrong the prober finds */
+	(void)!probe_try(&spool->probe, spool->slot.dir_fd, true);
 	*out = spool;
 	return OK;
 }
@@ -810,7 +812,8 @@ end_turn(struct spool_board *board)
 }
 
 /* What failed here has to work here before it counts, so that is tried also out
- * of turn, and in a new file. */
+ * of turn, and in a new file.  No room for that is no failure: what is ready for
+ * the ends of calls that run is there. */
 enum err
 spool_probe(struct spool *spool)
 {
@@ -830,10 +833,10 @@ spool_probe(struct spool *spool)
 	err = probe_try(&spool->probe, spool->slot.dir_fd, failing);
 	if (turn)
 		end_turn(spool->board);
-	if (err != OK) {
+	if (err == ERR_SYSTEM)
 		fail(spool);
+	if (err != OK)
 		return err;
-	}
 	atomic_store(&spool->board->proven_us, began_us);
 	if (atomic_exchange(&spool->failing, false)) {
 		log_info("the spool can be written again");

@@ -21,6 +21,7 @@ static char dir[64];
 static int dir_fd;
 static struct probe probe;
 static int failing_syncs; /* the next so many fail with EIO */
+static int last_cause;    /* the last of them with this, unless it is 0 */
 static int syncs, data_syncs;
 static bool read_only;
 
@@ -30,6 +31,8 @@ sync_it(long call, int fd)
 	if (failing_syncs > 0) {
 		failing_syncs--;
 		errno = EIO;
+		if (failing_syncs == 0 && last_cause != 0)
+			errno = last_cause;
 		return -1;
 	}
 	return (int)syscall(call, fd);
@@ -133,6 +136,21 @@ Test(probe, a_disk_that_fails_is_told_and_leaves_nothing)
 		failing_syncs = 0;
 	}
 	cr_expect_eq(probe_try(&probe, dir_fd, false), OK);
+}
+
+Test(probe, no_room_for_its_file_is_told_apart_from_a_failure)
+{
+	for (int i = 0; i < 2; i++) {
+		last_cause = i == 0 ? ENOSPC : EDQUOT;
+		failing_syncs = 1;
+		cr_expect_eq(probe_try(&probe, dir_fd, true), ERR_BUSY);
+		cr_expect_eq(probe.fd, -1);
+		cr_expect_eq(files(), 0);
+	}
+	cr_expect_eq(probe_try(&probe, dir_fd, false), OK);
+	failing_syncs = 2;
+	cr_expect_eq(probe_try(&probe, dir_fd, false), ERR_SYSTEM,
+	    "it failed before");
 }
 
 Test(probe, anew_means_a_new_file)

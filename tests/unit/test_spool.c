@@ -1,7 +1,8 @@
 /*
  * test_spool.c - records on the local disk: slots, ceilings, failing disks.
  *
- * This program's own fdatasync() and fallocate() stand in for the disk.
+ * This program's own fdatasync(), fallocate() and openat() stand in for the
+ * disk.
  */
 #include "journal/spool.h"
 
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@
 static char dir[64];
 static int failing_syncs; /* the next so many fail with EIO */
 static bool no_room;      /* nothing can be reserved */
+static bool no_probe;     /* nor a file made to try the disk with */
 
 int
 fdatasync(int fd)
@@ -50,6 +53,23 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 	return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
 
+int
+openat(int at_fd, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list args;
+
+	if (no_probe && strcmp(path, "probe") == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	va_start(args, flags);
+	if ((flags & O_CREAT) != 0)
+		mode = va_arg(args, mode_t);
+	va_end(args);
+	return (int)syscall(SYS_openat, at_fd, path, flags, mode);
+}
+
 static void
 start(void)
 {
@@ -57,6 +77,7 @@ start(void)
 	cr_assert_not_null(mkdtemp(dir));
 	failing_syncs = 0;
 	no_room = false;
+	no_probe = false;
 }
 
 static int
@@ -507,6 +528,57 @@ Test(spool, without_room_at_the_start_there_is_no_place)
 	spool_close(spool);
 }
 
+static struct spool *
+open_on(struct spool_board *board, int slot)
+{
+	const struct spool_options options = {
+		.dir = dir, .slot = slot, .bytes_max = MIB, .board = board
+	};
+	struct spool *spool = NULL;
+
+	cr_assert_eq(spool_open(&options, &spool), OK);
+	return spool;
+}
+
+static void
+forget_writes(struct spool_board *board)
+{
+	atomic_store(&board->proven_us, 1); /* long ago */
+}
+
+Test(spool, a_disk_that_is_full_by_now_is_tried_all_the_same)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 0);
+
+	no_room = no_probe = true;
+	cr_expect_eq(spool_probe(spool), OK, "in a file of before");
+	cr_expect(spool_is_proven(spool, SPOOL_SURE_MS));
+	spool_close(spool);
+}
+
+Test(spool, no_room_to_try_a_disk_is_no_failure)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool;
+
+	no_probe = true;
+	spool = open_on(&board, 0);
+	cr_expect_eq(spool_probe(spool), ERR_BUSY);
+	cr_expect_not(spool_is_failing(spool));
+	cr_expect_not(spool_is_proven(spool, SPOOL_SURE_MS));
+	cr_expect_eq(append(spool, 0, 1), OK, "what was ready is there");
+	failing_syncs = 2;
+	cr_expect_eq(append(spool, 1, 1), ERR_SYSTEM);
+	forget_writes(&board);
+	cr_expect_eq(spool_probe(spool), ERR_BUSY);
+	cr_expect(spool_is_failing(spool), "nothing says that it works");
+	no_probe = false;
+	cr_expect_eq(spool_probe(spool), OK);
+	expect_delivered(spool, "a");
+	spool_close(spool);
+}
+
 Test(spool, what_one_worker_finds_all_know)
 {
 	struct spool_board board = { 0 };
@@ -787,18 +859,6 @@ Test(spool, a_writer_killed_at_any_moment_loses_nothing_acknowledged)
 		cr_assert_geq(strlen(seen), acked[1]);
 		spool_close(spool);
 	}
-}
-
-static struct spool *
-open_on(struct spool_board *board, int slot)
-{
-	const struct spool_options options = {
-		.dir = dir, .slot = slot, .bytes_max = MIB, .board = board
-	};
-	struct spool *spool = NULL;
-
-	cr_assert_eq(spool_open(&options, &spool), OK);
-	return spool;
 }
 
 Test(spool, the_board_knows_where_records_wait)
