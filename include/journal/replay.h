@@ -28,7 +28,8 @@ void replay_init(struct replay *replay, struct db *db);
  * Delivers every good record of a segment; corrupt bytes are kept in its .bad
  * file.  OK: the segment can be removed.  ERR_BUSY, ERR_TIMEOUT: PostgreSQL;
  * the same segment can be replayed again from its start.  A segment that the
- * disk does not give back is renamed to .bad whole, and that is OK too.
+ * disk does not give back, or of which no bytes can be copied, is renamed to
+ * .bad whole, and that is OK too.
  * ERR_INPUT: of a newer version.  ERR_SYSTEM, ERR_MEMORY.
  */
 enum err replay_segment(struct replay *replay, int dir_fd,

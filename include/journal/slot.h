@@ -72,7 +72,8 @@ enum err slot_segments(int dir_fd, struct slot_names *out) MUST_CHECK;
 /* Bytes of all files in the directory. */
 enum err slot_bytes(int dir_fd, uint64_t *out) MUST_CHECK;
 
-/* Removes a file and makes that durable. */
+/* Removes a file and makes that durable.  ERR_MISSING: it was gone, and that is
+ * durable.  ERR_SYSTEM: see errno. */
 enum err slot_remove(int dir_fd, const char *name) MUST_CHECK;
 
 /* Writes all of it, or ERR_SYSTEM with errno. */

@@ -151,6 +151,7 @@ bool spool_is_empty(struct spool *spool);
  * passed over does not count.  Never blocks. */
 bool spool_any_waits(const struct spool *spool);
 void spool_seal(struct spool *spool);
+/* OK also when it was gone: set aside (replay.h), or removed by somebody. */
 enum err spool_remove(struct spool *spool, const char *name) MUST_CHECK;
 int spool_dir_fd(const struct spool *spool); /* of the slot; borrowed */
 

@@ -139,7 +139,7 @@ deliver_segment(struct keeper *keeper, const char *name)
 	if (err == OK)
 		err = spool_remove(keeper->spool, name);
 	if (err == ERR_MISSING)
-		return OK; /* it was removed, or its slot was */
+		return OK; /* it was removed before, or its slot was */
 	if ((err == ERR_SYSTEM || err == ERR_INPUT) &&
 	    spool_pass_over(keeper->spool, name, err))
 		return OK; /* the others do not wait for it */

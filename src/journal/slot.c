@@ -349,9 +349,11 @@ slot_bytes(int dir_fd, uint64_t *out)
 enum err
 slot_remove(int dir_fd, const char *name)
 {
-	if (unlinkat(dir_fd, name, 0) != 0 || fsync(dir_fd) != 0)
+	bool gone = unlinkat(dir_fd, name, 0) != 0;
+
+	if ((gone && errno != ENOENT) || fsync(dir_fd) != 0)
 		return ERR_SYSTEM;
-	return OK;
+	return gone ? ERR_MISSING : OK;
 }
 
 enum err

@@ -921,7 +921,7 @@ spool_remove(struct spool *spool, const char *name)
 
 	pthread_mutex_lock(&spool->lock);
 	err = slot_remove(spool->slot.dir_fd, name);
-	if (err == OK)
+	if (err == OK || err == ERR_MISSING)
 		err = measure_own(spool);
 	pthread_mutex_unlock(&spool->lock);
 	return err;

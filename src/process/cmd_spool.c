@@ -117,8 +117,11 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 		    slot, name);
 		return;
 	}
-	if (err == OK)
+	if (err == OK) {
 		err = slot_remove(dir_fd, name);
+		if (err == ERR_MISSING)
+			err = OK; /* it was set aside */
+	}
 	if (err == ERR_SYSTEM) {
 		tell_unreadable(tour, slot, name, err);
 		return;

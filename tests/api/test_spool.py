@@ -118,6 +118,37 @@ def test_a_damaged_segment_is_found(cluster, make_instance):
     assert list(pathlib.Path(instance.dir / "spool").glob("*/*.bad"))
 
 
+@pytest.mark.parametrize("by", ["hand", "a worker"])
+def test_a_damaged_segment_that_cannot_be_copied_is_delivered_and_kept_whole(
+        cluster, make_instance, by):
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1})
+    user = instance.user()
+    instance.know(user)
+    cluster.stop("immediate")
+    answers = [user.chat(f"away {i}") for i in range(3)]
+    assert [a.status for a in answers] == [200] * 3
+    instance.stop_minuted()
+    segment, = pathlib.Path(instance.dir / "spool").glob("*/*.spool")
+    data = bytearray(segment.read_bytes())
+    data[60] ^= 1  # in the header of the first record
+    segment.write_bytes(data)
+    bad = segment.with_name(segment.name + ".bad")
+    bad.symlink_to("/nonexistent/directory/file")
+    cluster.start()
+    if by == "hand":
+        done = instance.command("spool", "replay")
+        assert done.returncode == 0, done
+        told = done.stdout
+    else:
+        instance.start_minuted()
+        wait_until(lambda: f"{segment.name}: " in instance.log()
+                   or "cannot be used" in instance.log())
+        told = instance.log()
+    assert re.search(f"{segment.name}: [1-9][0-9]* records delivered", told), told
+    assert "cannot be used" not in told
+    assert bad.read_bytes() == data
+
+
 def test_what_cannot_be_used_holds_up_no_budget_and_no_key(cluster, make_instance):
     instance = make_instance(cluster=cluster, start=False, env={"OPENAI_MODELS": "fake,dear"})
     instance.prepare()

@@ -789,6 +789,24 @@ Test(spool, a_segment_here_that_cannot_be_read_holds_up_no_other)
 	spool_close(spool);
 }
 
+Test(spool, a_segment_that_is_gone_is_removed)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 0);
+	char name[SLOT_NAME_SIZE];
+	char path[256];
+
+	cr_assert_eq(append(spool, 0, 1), OK);
+	spool_seal(spool);
+	cr_assert_eq(spool_oldest(spool, name), OK);
+	(void)snprintf(path, sizeof(path), "0/%s", name);
+	remove_in(path);
+	cr_expect_eq(spool_remove(spool, name), OK);
+	cr_expect_eq(spool_bytes(spool), 0);
+	cr_expect_not(spool_any_waits(spool));
+	spool_close(spool);
+}
+
 Test(spool, a_check_makes_the_directory_but_not_its_parent)
 {
 	char path[256];
