@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -296,6 +297,48 @@ def test_f13_power_loss_keeps_what_was_acknowledged(cluster, make_fault_instance
 SECTOR = 512  # what a disk writes whole or not at all
 
 
+class Disk:
+    """A disk after some steps of a trace: the sizes of files as written and as
+    synced, by the name that each has, and the names of each on the disk.
+
+    It has one after a sync of its directory only, and the new one after another;
+    and its directory has one only after a sync of the spool's.  Of a file that
+    went to another directory the old name is there until that one is synced.
+    Nothing says that such a rename is whole: when its process goes on in that
+    slot before either is synced, there may be no name at all."""
+
+    def __init__(self):
+        self.written, self.synced, self.named, self.folders = {}, {}, {}, set()
+
+    def write(self, path, size):
+        self.written[path] = size
+        if path.suffix == ".spool":
+            self.goes_on(path.parent)
+
+    def rename(self, old, new):
+        for of_each in (self.written, self.synced, self.named):
+            if old in of_each:
+                of_each[new] = of_each.pop(old)
+
+    def sync(self, path, size):
+        if path in self.written or path.name == "next":  # made with room, empty
+            self.written.setdefault(path, size)
+            self.synced[path] = size
+            return
+        self.folders.add(path)
+        for file in self.written:
+            names = [name for name in self.named.get(file, []) if name.parent != path]
+            self.named[file] = names + [file] * (file.parent == path)
+
+    def goes_on(self, slot):
+        for file, names in self.named.items():
+            if file.parent == slot and all(name.parent != slot for name in names):
+                self.named[file] = []
+
+    def names(self, path):
+        return [name for name in self.named.get(path, []) if name.parent.parent in self.folders]
+
+
 class Trace:
     """What a running spool wrote, synced and renamed, and the bytes."""
 
@@ -308,10 +351,12 @@ class Trace:
                 self.steps[-1] = ("rename", int(size), (self.steps[-1][2], pathlib.Path(name)))
             else:
                 self.steps.append((what, int(size), pathlib.Path(name)))
-        for what, _, name in self.steps:
-            file = name[1] if what == "rename" else name
-            if file.suffix == ".spool" and file.exists():
+        for what, _, name in reversed(self.steps):  # its last name is the one it has
+            old, file = name if what == "rename" else (None, name)
+            if file.suffix == ".spool" and file not in self.files and file.exists():
                 self.files[file] = file.read_bytes()
+            if old and old.suffix == ".spool" and file in self.files:
+                self.files[old] = self.files[file]
 
     def first_groups(self):
         """The moments when the first records of a segment that was renamed are
@@ -325,27 +370,30 @@ class Trace:
                 moments.append(at + 1)
         return moments
 
+    def adoptions(self):
+        """The moments from when segments went from slot to slot until the one
+        who took them has written again."""
+        taken, moments = set(), []
+        for at, (what, _, path) in enumerate(self.steps):
+            if what == "rename" and path[0].parent != path[1].parent:
+                taken.add(path[1].parent)
+            if taken:
+                moments.append(at + 1)
+            if what == "write" and path.suffix == ".spool":
+                taken.discard(path.parent)
+        return moments
+
     def until(self, count):
-        """After so many steps: the sizes of files as written and as synced, by
-        the name that each has, and the name of each on the disk.  It has one
-        after a sync of its directory only, and the new one after another; and
-        its directory has one only after a sync of the spool's."""
-        written, synced, named, folders = {}, {}, {}, set()
+        """The disk after so many steps."""
+        disk = Disk()
         for what, size, path in self.steps[:count]:
             if what == "write":
-                written[path] = size
+                disk.write(path, size)
             elif what == "rename":
-                for sizes in (written, synced, named):
-                    if path[0] in sizes:
-                        sizes[path[1]] = sizes.pop(path[0])
-            elif path in written or path.name == "next":  # made with room, empty
-                written.setdefault(path, size)
-                synced[path] = size
+                disk.rename(*path)
             else:
-                folders.add(path)
-                named.update({file: file for file in written if file.parent == path})
-        return ({path: size for path, size in written.items() if path in self.files}, synced,
-                {file: name for file, name in named.items() if file.parent.parent in folders})
+                disk.sync(path, size)
+        return disk
 
     def promised(self, sizes):
         """Of the records that are in so much of the segments: is it an end, by
@@ -375,33 +423,58 @@ def after_power_loss(data, synced, dice):
 
 def moment(trace, dice):
     """Any, or one when a name that is not on the disk would cost the most."""
-    firsts = trace.first_groups()
-    if dice.random() < 0.5:
-        return dice.choice(firsts)
+    luck = dice.random()
+    if luck < 0.25:
+        return trace.adoptions()[-1]
+    if luck < 0.35:
+        return dice.choice(trace.adoptions())
+    if luck < 0.65:
+        return dice.choice(trace.first_groups())
     return dice.randint(1, len(trace.steps))
 
 
 def lay_out(trace, seed, spool):
     """The spool as a power loss at such a moment left it; what it had promised
     by then.  A file without a name on the disk may be gone, or be there; one
-    whose last name is not has its old one most of the time."""
+    whose last name is not, or not alone, is as the disk has it most of the
+    time."""
     dice = random.Random(seed)
-    written, synced, named = trace.until(moment(trace, dice))
-    for path, size in written.items():
-        name = path
-        if named.get(path) != path and dice.random() < 0.8:
-            name = named.get(path)
-        if name is None:
+    disk = trace.until(moment(trace, dice))
+    for path, size in disk.written.items():
+        if path not in trace.files:
             continue
-        slot = spool / name.parent.name
-        slot.mkdir(mode=0o700, exist_ok=True)
-        (slot / name.name).write_bytes(after_power_loss(
-            trace.files[path][:size], synced.get(path, 0), dice))
-    return trace.promised(synced)
+        names = [path]
+        if disk.names(path) != names and dice.random() < 0.8:
+            names = disk.names(path)
+        data = after_power_loss(trace.files[path][:size], disk.synced.get(path, 0), dice)
+        for name in names:
+            slot = spool / name.parent.name
+            slot.mkdir(mode=0o700, exist_ok=True)
+            (slot / name.name).write_bytes(data)
+    return trace.promised(disk.synced)
 
 
 TAKE = ("delete from minuted.calls returning id, status <> 'running'; "
         "delete from minuted.events returning id, true")
+
+
+ADOPTED = re.compile(r"^from 0 (.*)/[^/]*\.spool\nto \d+ (?!\1/).*\n", re.M)
+
+
+def has_open(pid, path):
+    files = pathlib.Path(f"/proc/{pid}/fd").iterdir()
+    return any(os.readlink(file) == str(path) for file in files)
+
+
+def have_one_adopted(instance):
+    """Kills a worker that has segments and that nobody replaces; back when
+    another has taken them."""
+    slot = max((path.parent for path in segments(instance)),
+               key=lambda each: sum(path.stat().st_size for path in each.glob("*.spool")))
+    owner, = [pid for pid in instance.workers() if has_open(pid, slot)]
+    instance.process.send_signal(signal.SIGSTOP)
+    os.kill(owner, signal.SIGKILL)
+    wait_until(lambda: ADOPTED.search(instance.trace.read_text()), 15, 0.05)
 
 
 def traced(cluster, make_fault_instance):
@@ -423,6 +496,9 @@ def traced(cluster, make_fault_instance):
             instance.fault.write_text(f"fsync-once {instance.dir}/spool\n")
             wait_until(lambda: not instance.fault.exists())
         time.sleep(0.2)
+    have_one_adopted(instance)
+    with Load(instance, user, clients=1, hands=4):
+        time.sleep(0.2)
     os.killpg(instance.process.pid, signal.SIGKILL)
     instance.process.wait()
     cluster.start()
@@ -434,7 +510,8 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
     """The states of a disk that a power loss may leave, made from one trace: a
     record counts as acknowledged as soon as its sync was over."""
     trace, instance = traced(cluster, make_fault_instance)
-    assert len(trace.steps) > 100 and len(trace.files) > 2 and trace.first_groups()
+    assert len(trace.steps) > 100 and len(trace.files) > 2
+    assert trace.first_groups() and trace.adoptions()
     instance.extra = {}
     use_spool(instance, instance.dir / "after")
     everything = trace.promised({path: len(data) for path, data in trace.files.items()})
@@ -456,7 +533,7 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
         figures["duplicate"] += len(got) - len(there)
     assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
     note("F-13 states", "power loss at any moment: unsynced sectors there, zeros, garbage or cut "
-         "off, names of new files gone", seeds, figures,
+         "off, names of new or adopted files gone", seeds, figures,
          "every record that was synced is delivered, once")
 
 
