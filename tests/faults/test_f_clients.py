@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import chat_body
-from harness import (HERE, PYTHON, add_tls, also_listen, calls_were, latencies, not_disturbed,
-                     note)
+from harness import (HERE, PYTHON, WINDOW, add_tls, also_listen, calls_were, latencies,
+                     not_disturbed, note)
 from http2 import Http2, tls_context, tls_socket
 from instance import Instance, wait_until
 
@@ -241,17 +241,19 @@ SLOW = {
 
 @pytest.mark.parametrize("how", SLOW)
 def test_f20_who_never_finishes_asking_holds_nobody(instance, user, how):
-    usual = latencies(instance, user, 300)
-    socks = open_sockets(instance.port, 700, SLOW[how])
-    try:
-        within = latencies(instance, user, 300)
-        not_disturbed(usual, within)
-        assert instance.http.get("/health").status == 200
-    finally:
-        for sock in socks:
-            sock.close()
-    note("F-20", f"{len(socks)} connections each that are idle, send half a header, or half "
-         "a body", len(SLOW) * len(socks), None, calls_were("with the last", usual, within))
+    usual, within, count = [], [], 700
+    for _ in range(5):  # taking turns: what else the machine does is in both
+        usual += latencies(instance, user, WINDOW)
+        socks = open_sockets(instance.port, count, SLOW[how])
+        try:
+            within += latencies(instance, user, WINDOW)
+            assert instance.http.get("/health").status == 200
+        finally:
+            for sock in socks:
+                sock.close()
+    not_disturbed(usual, within)
+    note("F-20", f"{count} connections each that are idle, send half a header, or half "
+         "a body", len(SLOW) * count, None, calls_were("with the last", usual, within))
 
 
 def storms(port, rate, seconds):
