@@ -272,7 +272,7 @@ def main():
         note("kill loop", "SIGKILL of workers, backends and postmaster at random moments, "
              "between other faults, PostgreSQL with fsync", figures["injections"], figures,
              "what was in the hands of the dead fails, everything acknowledged is there once; "
-             "hits: " + figures["told"])
+             f"seed {args.seed}, hits: " + figures["told"])
         return 0
     finally:
         instance.stop()
