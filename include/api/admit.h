@@ -9,10 +9,12 @@
  * ceiling where the request names one; what it used in truth is settled
  * afterwards.  Without a ceiling the answer counts when it is there.
  *
- * Budget: a call reserves what it can cost (prompt by estimate, the answer's
- * ceiling or ADMIT_ANSWER_TOKENS) before the provider is asked, and is settled
- * by what it did cost after its record is durable, before its client hears of
- * the end.  When its worker dies, what it has cost by estimate is spent before
+ * Budget: a call reserves what it can cost (prompt by estimate, and n answers of
+ * the ceiling that the request names, of two the larger) before the provider is
+ * asked.  Where it names none, ADMIT_ANSWER_TOKENS or half of a smaller context
+ * are reserved, and sent as the ceiling, so that no answer costs more.  It is
+ * settled by what it did cost after its record is durable, before its client
+ * hears of the end.  When its worker dies, what it has cost by estimate is spent before
  * the reservation is given back.  What was spent this month is read from the
  * tables at a subject's first call (which is a 503 while records of what was done
  * before still wait for PostgreSQL), counted in memory from then on, and compared
@@ -27,7 +29,7 @@
 #include "limit/limit.h"
 #include "llm/call.h"
 
-/* Tokens that an answer is reserved for when the request names no ceiling. */
+/* Tokens that an answer is held to when the request names no ceiling. */
 #define ADMIT_ANSWER_TOKENS 4096
 
 /*
@@ -39,8 +41,9 @@ enum err admit_request_or_reply(struct http_request *req) MUST_CHECK;
 /*
  * Reserves for every call (linked by next): calls at once, tokens a minute,
  * budget.  Of the first two the RateLimit headers are written, of the tighter,
- * where no limit of requests has written them.  Not OK: nothing is reserved and the client was answered: 429, or
- * 503 when what was spent or what it costs cannot be known.
+ * where no limit of requests has written them.  Not OK: nothing is reserved and
+ * the client was answered: 429, 503 when what was spent or what it costs cannot be
+ * known, or 400 for a ceiling or n that is none, where tokens or USD are limited.
  */
 enum err admit_calls_or_reply(struct http_request *req,
     struct call *calls) MUST_CHECK;

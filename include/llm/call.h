@@ -86,6 +86,8 @@ struct call {
 	                              provider's build function sets model,
 	                              stream and stream_options on a copy */
 	size_t request_len;
+	int64_t answer_max; /* tokens of an answer, which build sends where
+	                       the request names no ceiling; 0: none */
 	const struct jsonr *request; /* the same parsed, when the handler has
 	                                it; not used after relay_start() */
 	const char *request_text;    /* what is logged as the request; NULL:

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/db.h"
+#include "http/body.h"
 #include "http/problem.h"
 #include "http/response.h"
 #include "llm/price.h"
@@ -41,8 +42,9 @@ struct share {
 /* What a call may come to. */
 struct size {
 	int64_t prompt;  /* tokens, by estimate */
-	int64_t ceiling; /* of the answer; -1: the request names none */
+	int64_t ceiling; /* of an answer */
 	int64_t choices;
+	bool named; /* the ceiling: by the request */
 };
 
 struct admission {
@@ -282,29 +284,57 @@ know_spent(struct http_request *req, const struct rule *rule,
 
 /* --- one call --------------------------------------------------------- */
 
-static void
-read_size(const struct call *call, struct size *out)
+/* Half of a small context is for the answer, as llm_context_from() has it. */
+static int64_t
+own_ceiling(const struct catalog_target *target)
 {
-	static const char *const names[] = { "max_completion_tokens",
-		"max_tokens" };
+	int64_t half = target->context / 2;
+
+	return half > 0 && half < ADMIT_ANSWER_TOKENS ? half
+						      : ADMIT_ANSWER_TOKENS;
+}
+
+/* The provider sees both ceilings, and may keep to either. */
+static void
+read_members(struct problem_fields *bad, const struct jsonr *body,
+    struct size *out)
+{
+	int64_t newer = 0;
+	int64_t older = 0;
+
+	body_int(bad, body, "n", OPTIONAL, 1, CHOICES_MAX, &out->choices);
+	body_int(bad, body, "max_completion_tokens", OPTIONAL, 1, INT32_MAX,
+	    &newer);
+	body_int(bad, body, "max_tokens", OPTIONAL, 1, INT32_MAX, &older);
+	out->named = newer > 0 || older > 0;
+	if (out->named)
+		out->ceiling = newer > older ? newer : older;
+}
+
+static enum err
+read_size_or_reply(struct http_request *req, const struct call *call,
+    struct size *out)
+{
+	struct problem_fields *bad = problem_fields(req);
 	struct arena *arena = arena_new(); /* a parsed body is large */
 	const struct jsonr *body = NULL;
+	enum err err = ERR_MEMORY;
 
 	*out =
 	    (struct size){ .prompt = price_estimate_tokens(call->request_json,
 			       call->request_len),
-		    .ceiling = -1,
+		    .ceiling = own_ceiling(call->target),
 		    .choices = 1 };
-	if (arena != NULL && call_request(call, arena, &body) == OK) {
-		(void)!jsonr_int(jsonr_get(body, "n"), 1, CHOICES_MAX,
-		    &out->choices);
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-			if (jsonr_int(jsonr_get(body, names[i]), 0, INT32_MAX,
-				&out->ceiling) == OK)
-				break;
-		}
-	}
+	if (arena != NULL)
+		err = call_request(call, arena, &body);
+	if (err == OK)
+		read_members(bad, body, out);
 	arena_free(arena);
+	if (err == OK && problem_fields_any(bad)) {
+		(void)problem_fields_reply(bad);
+		err = ERR_INPUT;
+	}
+	return err;
 }
 
 /* What the call costs at most, in pico-dollars; -1 unknown. */
@@ -312,9 +342,7 @@ static int64_t
 most_cost(const struct call *call, const struct size *size)
 {
 	const struct call_usage usage = { .prompt = size->prompt,
-		.completion =
-		    size->choices *
-		    (size->ceiling < 0 ? ADMIT_ANSWER_TOKENS : size->ceiling),
+		.completion = size->choices * size->ceiling,
 		.cached = 0 };
 
 	return price_cost(&call->target->price, &usage);
@@ -460,7 +488,7 @@ take_tokens(struct http_request *req, const struct size *size,
     const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	int64_t most = rule->tokens_per_minute;
-	int64_t answer = size->ceiling < 0 ? 0 : size->choices * size->ceiling;
+	int64_t answer = size->named ? size->choices * size->ceiling : 0;
 	char name[BUDGET_NAME_SIZE];
 	enum err err;
 
@@ -492,7 +520,7 @@ reply_unknown(struct http_request *req, const char *detail)
 }
 
 static enum err
-reserve_budget(struct http_request *req, const struct call *call,
+reserve_budget(struct http_request *req, struct call *call,
     const struct size *size, const struct rule *rule, struct share *share)
 {
 	struct budget budget;
@@ -500,6 +528,8 @@ reserve_budget(struct http_request *req, const struct call *call,
 
 	if (rule->budget_pico < 0)
 		return OK;
+	if (!size->named)
+		call->answer_max = size->ceiling;
 	share->reserved = most_cost(call, size);
 	if (share->reserved < 0) {
 		reply_unknown(req, "there is a budget, and this model has no "
@@ -527,14 +557,16 @@ reserve_budget(struct http_request *req, const struct call *call,
 }
 
 static enum err
-reserve(struct http_request *req, const struct call *call,
-    const struct rule *rule, struct share *share, struct limit_state *tightest)
+reserve(struct http_request *req, struct call *call, const struct rule *rule,
+    struct share *share, struct limit_state *tightest)
 {
-	struct size size;
-	enum err err;
+	struct size size = { .named = false };
+	enum err err = OK;
 
-	read_size(call, &size);
-	err = reserve_calls(req, rule, share, tightest);
+	if (rule->tokens_per_minute >= 0 || rule->budget_pico >= 0)
+		err = read_size_or_reply(req, call, &size);
+	if (err == OK)
+		err = reserve_calls(req, rule, share, tightest);
 	if (err == OK)
 		err = take_tokens(req, &size, rule, share, tightest);
 	if (err == OK)

@@ -4,6 +4,7 @@
 #include "llm/provider.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "llm/usage.h"
 #include "json/read.h"
@@ -63,18 +64,49 @@ write_stream_options(struct jsonw *w, const struct jsonr *asked)
 	jsonw_end_object(w);
 }
 
+static bool
+is_below(const char *host, size_t len, const char *domain)
+{
+	size_t rest = strlen(domain);
+
+	if (len < rest || strncasecmp(host + len - rest, domain, rest) != 0)
+		return false;
+	return len == rest || host[len - rest - 1] == '.';
+}
+
+/* OpenAI's newer models refuse max_tokens; of the other servers many refuse
+ * what came after it, or pass it over. */
+static const char *
+ceiling_name(const struct catalog_provider *provider)
+{
+	const char *host = strstr(provider->base_url, "://");
+	size_t len;
+
+	host = host == NULL ? provider->base_url : host + 3;
+	len = strcspn(host, ":/");
+	return is_below(host, len, "openai.com") ||
+		       is_below(host, len, "openai.azure.com")
+		   ? "max_completion_tokens"
+		   : "max_tokens";
+}
+
 static void
 write_request(struct buf *out, const struct call *call,
     const struct jsonr *request)
 {
-	static const char *const ours[] = { "model", "stream", "stream_options",
+	static const char *const ours[] = { "max_tokens",
+		"max_completion_tokens", "model", "stream", "stream_options",
 		NULL };
+	bool is_held = call->answer_max > 0;
 	struct jsonw w;
 
 	jsonw_init(&w, out);
 	jsonw_object(&w);
 	jsonw_kv(&w, "model", call->target->upstream_model);
-	copy_members(&w, request, ours);
+	copy_members(&w, request, is_held ? ours : ours + 2);
+	if (is_held)
+		jsonw_kv_int(&w, ceiling_name(call->target->provider),
+		    call->answer_max);
 	jsonw_kv_bool(&w, "stream", call->stream);
 	if (call->stream)
 		write_stream_options(&w, jsonr_get(request, "stream_options"));

@@ -221,6 +221,53 @@ def test_fifty_parallel_calls_on_a_budget_for_five(four, user, provider):
     assert int(got.headers["Retry-After"]) > 60
 
 
+def test_without_a_ceiling_an_answer_costs_no_more_than_was_reserved(four, user, provider):
+    tag = uuid.uuid4().hex
+    limit(four, user, "budget", 5000)
+    body = {"model": "dear", "max_tokens": None,
+            "messages": [{"role": "user", "content": f"tag={tag} chunks=9000 obey=1"}]}
+    assert user.post("/v1/chat/completions", body).status == 200
+    assert user.post("/v1/chat/completions", body).status == 429
+    assert [row["body"]["max_tokens"] for row in provider.seen(tag)] == [4096]
+    assert spent(four, user) == 4096
+
+
+def test_the_larger_of_two_ceilings_is_reserved(four, user, provider):
+    tag = uuid.uuid4().hex
+    limit(four, user, "budget", 5)
+    for names in ({"max_completion_tokens": 1, "max_tokens": 6},
+                  {"max_completion_tokens": 6, "max_tokens": 1}):
+        assert dear(user, 1, tag=tag, **names).status == 429
+    assert dear(user, 1, n=3, max_tokens=2).status == 429
+    assert provider.seen(tag) == []
+
+
+@pytest.mark.parametrize("what", ["budget", "tokens"])
+@pytest.mark.parametrize("name, value", [
+    ("max_tokens", 0), ("max_tokens", "5"), ("max_tokens", 5.0), ("max_tokens", -1),
+    ("max_completion_tokens", True), ("max_completion_tokens", 2 ** 31),
+    ("n", 0), ("n", 129), ("n", "2"), ("n", [1])])
+def test_a_ceiling_that_cannot_be_read_is_a_400(four, user, provider, what, name, value):
+    tag = uuid.uuid4().hex
+    limit(four, user, what, 5000)
+    got = dear(user, tag=tag, **{"max_tokens": None, name: value})
+    assert got.status == 400 and got.json()["error"]["param"] == name, got
+    assert provider.seen(tag) == []
+    assert dear(user).status == 200  # nothing is held
+
+
+def test_without_a_budget_a_request_is_forwarded_as_it_came(four, user, provider):
+    tag = uuid.uuid4().hex
+    sent = [{"max_tokens": None}, {"max_tokens": -1, "n": "2"},
+            {"max_completion_tokens": 7, "max_tokens": 9}, {}]
+    limit(four, user, "calls", 5)
+    for more in sent:
+        assert user.chat(f"tag={tag}", **more).status == 200
+    names = ("max_tokens", "max_completion_tokens", "n")
+    assert [{n: row["body"][n] for n in names if n in row["body"]}
+            for row in provider.seen(tag)] == sent
+
+
 def test_a_call_is_settled_by_what_it_cost(four, user):
     limit(four, user, "budget", 10)
     # reserves 8, costs 2: the fifth has no room for 8, and 2 fit

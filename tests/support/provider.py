@@ -23,6 +23,7 @@ class Plan:
 
     defaults = {
         "chunks": 3,  # words of the answer
+        "obey": 0,  # 1: not more words than the request's ceiling
         "delay": 0.0,  # seconds between two
         "first": 0.0,  # seconds before the answer begins
         "stall": -1,  # say nothing more after so many; 0: not even headers
@@ -109,6 +110,9 @@ class Provider:
     async def complete(self, reader, writer, path, headers, raw):
         body = json.loads(raw)
         plan = Plan(prompt_of(body))
+        ceiling = body.get("max_tokens")
+        if plan.obey and ceiling is not None:
+            plan.chunks = min(plan.chunks, ceiling)
         row = {
             "tag": plan.tag,
             "path": path,

@@ -427,6 +427,41 @@ Test(admit, a_call_that_is_in_the_tables_before_it_is_settled_counts_once)
 	memory_answer_fini(&running_answer);
 }
 
+/* The ceiling that a call with body is sent with, by a model of that context. */
+static int64_t
+sent_ceiling(int64_t context, const char *body)
+{
+	struct catalog_target target = dear;
+	struct http_request *req = post(&answer);
+	struct call *call = call_of(req, &target);
+	int64_t ceiling;
+
+	target.context = context;
+	call->request_json = body;
+	call->request_len = strlen(body);
+	cr_expect_eq(admit_calls_or_reply(req, call), OK, "%s", body);
+	ceiling = call->answer_max;
+	admit_undo(call);
+	end(req);
+	return ceiling;
+}
+
+Test(admit, under_a_budget_an_answer_without_a_ceiling_gets_one)
+{
+	set_limits("tokens_per_minute", "100000");
+	cr_expect_eq(sent_ceiling(0, "{}"), 0, "there is no budget");
+	scratch_do(asking_db,
+	    "update minuted.limits set budget_pico = 100000000000000");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(sent_ceiling(0, "{}"), ADMIT_ANSWER_TOKENS);
+	cr_expect_eq(sent_ceiling(0, "{\"max_tokens\":null}"),
+	    ADMIT_ANSWER_TOKENS);
+	cr_expect_eq(sent_ceiling(2048, "{}"), 1024);
+	cr_expect_eq(sent_ceiling(1000000, "{}"), ADMIT_ANSWER_TOKENS);
+	cr_expect_eq(sent_ceiling(0, "{\"max_tokens\":7}"), 0);
+	cr_expect_eq(sent_ceiling(0, "{\"max_completion_tokens\":7}"), 0);
+}
+
 Test(admit, without_a_price_a_budget_is_a_503)
 {
 	set_limits("budget_pico", "1000000000000");

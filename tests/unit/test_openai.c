@@ -85,6 +85,39 @@ Test(openai, usage_is_always_asked_of_a_stream)
 	    "{\"model\":\"up\",\"stream\":false}");
 }
 
+static void
+expect_ceiling(const char *base_url, const char *request, const char *body)
+{
+	struct llm_request out;
+	struct bench bench;
+
+	start(&bench, request, false);
+	bench.provider.base_url = arena_strdup(bench.req->arena, base_url);
+	bench.call->answer_max = 4096;
+	cr_assert_eq(llm_openai.build(bench.req->arena, bench.call, &out), OK);
+	cr_expect_str_eq(out.body, body, "%s: %s", base_url, out.body);
+	stop(&bench);
+}
+
+Test(openai, a_ceiling_has_the_name_that_the_server_keeps_to)
+{
+	static const char *const newer[] = { "https://api.openai.com/v1",
+		"https://EU.api.OpenAI.com:443/v1", "https://openai.com",
+		"https://x.openai.azure.com/openai/v1" };
+	static const char *const older[] = { "https://h",
+		"http://127.0.0.1:8000/v1", "https://notopenai.com/v1",
+		"https://h/openai.com", "https://openai.com.h/v1", "h" };
+
+	for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
+		expect_ceiling(newer[i], "{\"max_tokens\":null,\"n\":2}",
+		    "{\"model\":\"up\",\"n\":2,"
+		    "\"max_completion_tokens\":4096,\"stream\":false}");
+	for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++)
+		expect_ceiling(older[i], "{\"max_completion_tokens\":null}",
+		    "{\"model\":\"up\",\"max_tokens\":4096,"
+		    "\"stream\":false}");
+}
+
 Test(openai, the_key_is_a_header_and_never_breaks_one)
 {
 	static char split[] = "sk\r\nX-Evil: 1";
