@@ -2,7 +2,8 @@
  * rules.h - minuted.limits in memory: what users and keys may use.
  *
  * Read again when NOTIFY minuted_limit says so, and at least every 30 s; while
- * PostgreSQL is away the last ones stay.  Thread-safe.
+ * PostgreSQL is away the last ones stay, unless a change of them was heard of.
+ * Thread-safe.
  */
 #ifndef API_RULES_H
 #define API_RULES_H
@@ -35,7 +36,7 @@ void rules_changed(struct rules *rules); /* read again at next use */
 
 /*
  * The rules that apply to who: *count of out.  ERR_BUSY when they never could
- * be read: then nobody knows what is allowed.
+ * be read, or not since a change: then nobody knows what is allowed.
  */
 enum err rules_find(struct rules *rules, struct db *db,
     const struct identity *who, struct rule out[RULES_APPLY],

@@ -95,17 +95,18 @@ out:
 	return err;
 }
 
-static void
+static enum err
 read_again(struct rules *rules, struct db *db)
 {
 	/* before the reading, so that a change during it is not missed */
 	unsigned changes = atomic_load(&rules->changes);
 	struct rule *fresh = NULL;
 	size_t count = 0;
+	enum err err = read_rows(db, &fresh, &count);
 
-	if (read_rows(db, &fresh, &count) != OK) {
+	if (err != OK) {
 		atomic_store(&rules->retry_us, clock_mono_us() + RETRY_US);
-		return;
+		return err;
 	}
 	pthread_rwlock_wrlock(&rules->lock);
 	free(rules->rows);
@@ -115,6 +116,7 @@ read_again(struct rules *rules, struct db *db)
 	atomic_store(&rules->due_us, clock_mono_us() + FRESH_US);
 	atomic_store(&rules->seen, changes);
 	atomic_store(&rules->known, true);
+	return OK;
 }
 
 static bool
@@ -139,21 +141,35 @@ is_to_wait(struct rules *rules)
 	       clock_mono_us() < atomic_load(&rules->retry_us);
 }
 
+/* With reading locked.  Of what is changed the old rows say nothing. */
+static enum err
+read_if_due(struct rules *rules, struct db *db)
+{
+	if (!is_due(rules))
+		return OK;
+	if (!is_to_wait(rules) && read_again(rules, db) == OK)
+		return OK;
+	return is_changed(rules) ? ERR_BUSY : OK;
+}
+
 /* What is changed is waited for; at the regular reading by one thread, others
  * use what is there. */
 static enum err
 refresh(struct rules *rules, struct db *db)
 {
-	if (!is_due(rules) || is_to_wait(rules))
+	enum err err;
+
+	if (!is_due(rules))
 		return OK;
+	if (is_to_wait(rules))
+		return is_changed(rules) ? ERR_BUSY : OK;
 	if (is_changed(rules))
 		pthread_mutex_lock(&rules->reading);
 	else if (pthread_mutex_trylock(&rules->reading) != 0)
 		return OK;
-	if (is_due(rules) && !is_to_wait(rules))
-		read_again(rules, db);
+	err = read_if_due(rules, db);
 	pthread_mutex_unlock(&rules->reading);
-	return atomic_load(&rules->known) ? OK : ERR_BUSY;
+	return err;
 }
 
 static int

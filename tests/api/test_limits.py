@@ -430,6 +430,27 @@ def test_spend_that_was_never_read_is_a_503(postgres, provider):
         cluster.remove()
 
 
+def test_a_budget_that_nobody_asked_under_is_no_free_call(provider):
+    cluster = Postgres()
+    instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})
+    try:
+        instance.start()
+        instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
+        user, tag = instance.user(), uuid.uuid4().hex
+        assert dear(user).status == 200
+        limit(instance, user, "budget", 50)
+        cluster.stop("immediate")
+        got = [dear(user, tag=tag) for _ in range(5)]
+        assert [g.status for g in got] == [503] * 5
+        assert all(g.headers["Retry-After"] for g in got)
+        assert provider.seen(tag) == []
+        cluster.start()
+        wait_until(lambda: dear(user, tag=tag).status == 200, 10, every=0.1)
+    finally:
+        instance.stop()
+        cluster.remove()
+
+
 def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(provider):
     cluster = Postgres()
     instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "asking.h"
+#include "base/clock.h"
 
 #define THREADS 8
 #define USD     ((int64_t)1000000000000) /* pico-dollars */
@@ -145,9 +146,27 @@ Test(admit, while_postgresql_is_away_the_last_limits_stay)
 	set_limits("requests, window_s", "2, 3600");
 	cr_expect_eq(ask(false), 0);
 	scratch_do(asking_db, "alter table minuted.limits rename to gone");
-	rules_changed(asking_app.rules);
 	cr_expect_eq(ask(false), 0);
 	cr_expect_eq(ask(false), 429);
+}
+
+Test(admit, a_change_that_cannot_be_read_is_a_503_and_not_the_old_limit)
+{
+	int64_t until_us = clock_mono_us() + 10000000;
+	int status;
+
+	set_limits("requests, window_s", "1000000, 3600");
+	cr_expect_eq(ask(false), 0);
+	scratch_do(asking_db, "update minuted.limits set requests = 1;"
+			      "alter table minuted.limits rename to gone");
+	rules_changed(asking_app.rules);
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(ask(false), 503);
+	scratch_do(asking_db, "alter table minuted.gone rename to limits");
+	do
+		status = ask(false);
+	while (status == 503 && clock_mono_us() < until_us);
+	cr_expect_eq(status, 429, "one was used");
 }
 
 Test(admit, limits_that_never_were_read_are_a_503)
