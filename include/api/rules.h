@@ -33,6 +33,9 @@ struct rule {
 struct rules *rules_new(void); /* NULL: no memory */
 void rules_free(struct rules *rules);
 void rules_changed(struct rules *rules); /* read again at next use */
+/* Reads what has changed, so that it is there when PostgreSQL goes away; not when
+ * another thread reads, or it fails. */
+void rules_catch_up(struct rules *rules, struct db *db);
 
 /*
  * The rules that apply to who: *count of out.  ERR_BUSY when they never could

@@ -50,10 +50,12 @@ enum scope scope_of_word(const char *word);
  * Starts the listening thread.  on_notify (may be NULL) is called in it for
  * channels that the cache does not know: minuted_catalog, minuted_limit; and
  * for each of these with payload "" when the connection is made (again), since
- * what happened before was missed.
+ * what happened before was missed.  After the last that waited it is called with
+ * channel NULL: then db, which listens, may be used for a short statement.
  */
 enum err auth_cache_start(const struct config *config,
-    void (*on_notify)(void *arg, const char *channel, const char *payload),
+    void (*on_notify)(void *arg, struct db *db, const char *channel,
+	const char *payload),
     void *arg, struct auth_cache **out) MUST_CHECK;
 void auth_cache_stop(struct auth_cache *cache);
 

@@ -172,6 +172,15 @@ refresh(struct rules *rules, struct db *db)
 	return err;
 }
 
+void
+rules_catch_up(struct rules *rules, struct db *db)
+{
+	if (!is_changed(rules) || pthread_mutex_trylock(&rules->reading) != 0)
+		return;
+	(void)!read_if_due(rules, db); /* otherwise at next use */
+	pthread_mutex_unlock(&rules->reading);
+}
+
 static int
 order(const void *left, const void *right)
 {

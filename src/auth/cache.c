@@ -61,7 +61,8 @@ struct shard {
 struct auth_cache {
 	struct db_options options;
 	int64_t stale_us;
-	void (*on_notify)(void *arg, const char *channel, const char *payload);
+	void (*on_notify)(void *arg, struct db *db, const char *channel,
+	    const char *payload);
 	void *arg;
 
 	pthread_t thread;
@@ -70,6 +71,7 @@ struct auth_cache {
 	atomic_bool stopping;
 	struct db *db;          /* of the thread */
 	uint64_t db_generation; /* the connection that listens */
+	bool has_told;          /* on_notify, of channels; not yet of the end */
 
 	atomic_bool open; /* that connection works */
 	atomic_ullong generation;
@@ -431,12 +433,20 @@ is_own(const char *channel)
 }
 
 static void
+tell(struct auth_cache *cache, const char *channel, const char *payload)
+{
+	if (cache->on_notify != NULL)
+		cache->on_notify(cache->arg, cache->db, channel, payload);
+	cache->has_told = channel != NULL;
+}
+
+static void
 notice(struct auth_cache *cache, const char *channel, const char *payload)
 {
 	if (is_own(channel))
 		forget(cache, payload);
-	else if (cache->on_notify != NULL)
-		cache->on_notify(cache->arg, channel, payload);
+	else
+		tell(cache, channel, payload);
 }
 
 static enum err
@@ -459,6 +469,29 @@ listen_now(struct auth_cache *cache)
 	return err;
 }
 
+/* Takes what is waiting; not OK when the connection is not the one that
+ * listens any more. */
+static enum err
+take_notifications(struct auth_cache *cache)
+{
+	char channel[64], payload[256];
+	enum err err;
+
+	for (;;) {
+		err = db_notification(cache->db, channel, sizeof(channel),
+		    payload, sizeof(payload));
+		if (err == OK)
+			notice(cache, channel, payload);
+		else if (err == ERR_MISSING && cache->has_told)
+			tell(cache, NULL, NULL); /* more may come meanwhile */
+		else
+			break;
+	}
+	if (err != ERR_MISSING)
+		return err;
+	return db_generation(cache->db) == cache->db_generation ? OK : ERR_BUSY;
+}
+
 static void
 open_cache(struct auth_cache *cache)
 {
@@ -469,26 +502,9 @@ open_cache(struct auth_cache *cache)
 	atomic_store(&cache->open, true);
 	log_debug("identities are cached: PostgreSQL tells of changes");
 	for (size_t i = OWN_CHANNELS; i < CHANNELS; i++)
-		notice(cache, channels[i], "");
-}
-
-/* Takes what is waiting; not OK when the connection is not the one that
- * listens any more. */
-static enum err
-take_notifications(struct auth_cache *cache)
-{
-	char channel[64], payload[256];
-	enum err err = OK;
-
-	while (err == OK) {
-		err = db_notification(cache->db, channel, sizeof(channel),
-		    payload, sizeof(payload));
-		if (err == OK)
-			notice(cache, channel, payload);
-	}
-	if (err != ERR_MISSING)
-		return err;
-	return db_generation(cache->db) == cache->db_generation ? OK : ERR_BUSY;
+		tell(cache, channels[i], "");
+	if (take_notifications(cache) != OK)
+		close_cache(cache);
 }
 
 static void
@@ -609,7 +625,8 @@ start_thread(struct auth_cache *cache)
 
 enum err
 auth_cache_start(const struct config *config,
-    void (*on_notify)(void *arg, const char *channel, const char *payload),
+    void (*on_notify)(void *arg, struct db *db, const char *channel,
+	const char *payload),
     void *arg, struct auth_cache **out)
 {
 	struct auth_cache *cache = calloc(1, sizeof(*cache));

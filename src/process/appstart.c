@@ -20,12 +20,14 @@
 #define EXPORT_QUEUE   16
 
 static void
-notified(void *arg, const char *channel, const char *payload)
+notified(void *arg, struct db *db, const char *channel, const char *payload)
 {
 	struct app *app = arg;
 
 	(void)payload; /* all of it is read again */
-	if (strcmp(channel, "minuted_catalog") == 0)
+	if (channel == NULL)
+		rules_catch_up(app->rules, db);
+	else if (strcmp(channel, "minuted_catalog") == 0)
 		catalog_changed(app->catalog);
 	else if (strcmp(channel, "minuted_limit") == 0)
 		rules_changed(app->rules);

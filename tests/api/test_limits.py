@@ -430,6 +430,21 @@ def test_spend_that_was_never_read_is_a_503(postgres, provider):
         cluster.remove()
 
 
+def test_a_limit_that_nobody_asked_under_holds_while_postgresql_is_away(provider):
+    cluster = Postgres()
+    instance = Instance(cluster, provider=provider, env={"WORKERS": 1})
+    try:
+        instance.start()
+        user = instance.user()
+        assert user.chat("x").status == 200
+        limit(instance, user, "requests", 2, window=600)
+        cluster.stop("immediate")
+        assert [user.chat("x").status for _ in range(3)] == [200, 200, 429]
+    finally:
+        instance.stop()
+        cluster.remove()
+
+
 def test_a_budget_that_nobody_asked_under_is_no_free_call(provider):
     cluster = Postgres()
     instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})

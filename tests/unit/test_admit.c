@@ -175,6 +175,16 @@ Test(admit, limits_that_never_were_read_are_a_503)
 	cr_expect_eq(ask(false), 503);
 }
 
+Test(admit, a_change_that_was_caught_up_with_holds_when_postgresql_goes)
+{
+	set_limits("requests, window_s", "2, 3600");
+	rules_catch_up(asking_app.rules, asking_db);
+	scratch_do(asking_db, "alter table minuted.limits rename to gone");
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+}
+
 static void *
 ask_often(void *arg)
 {

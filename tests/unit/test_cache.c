@@ -19,14 +19,17 @@
 static struct config config = { .database_url = NULL, .auth_stale_ms = 60000 };
 static struct auth_cache *cache;
 static struct db *db;
-static atomic_int catalog_notes;
+static atomic_int catalog_notes, note_ends;
 
 static void
-count_note(void *arg, const char *channel, const char *payload)
+count_note(void *arg, struct db *listening, const char *channel,
+    const char *payload)
 {
 	(void)arg;
 	(void)payload;
-	if (strcmp(channel, "minuted_catalog") == 0)
+	if (channel == NULL)
+		note_ends += listening != NULL;
+	else if (strcmp(channel, "minuted_catalog") == 0)
 		catalog_notes++;
 }
 
@@ -193,6 +196,25 @@ Test(cache, other_channels_are_passed_on)
 	for (int i = 0; i < 200 && catalog_notes == before; i++)
 		usleep(5000);
 	cr_expect_gt(catalog_notes, before);
+}
+
+static bool
+start_is_told(void)
+{
+	return note_ends > 0;
+}
+
+static bool
+news_are_told(void)
+{
+	return note_ends > 1;
+}
+
+Test(cache, the_end_of_what_was_told_is_told)
+{
+	eventually(start_is_told);
+	fake_notify("minuted_limit", "");
+	eventually(news_are_told);
 }
 
 static bool
