@@ -5,9 +5,9 @@
  * host, whatever their number, and only there: through another host, or as a
  * plain CGI program, each process counts for itself.
  *
- * Tokens a minute: a call takes its prompt, by estimate, and the answer's
- * ceiling where the request names one; what it used in truth is settled
- * afterwards.  Without a ceiling the answer counts when it is there.
+ * Tokens a minute: a call takes its prompt, by estimate, and n answers of the
+ * ceiling that it reserves of a budget, together at most the limit; what it used
+ * in truth is settled afterwards.
  *
  * Budget: a call reserves what it can cost (prompt by estimate, and n answers of
  * the ceiling that the request names, of two the larger) before the provider is

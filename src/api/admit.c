@@ -488,7 +488,7 @@ take_tokens(struct http_request *req, const struct size *size,
     const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	int64_t most = rule->tokens_per_minute;
-	int64_t answer = size->named ? size->choices * size->ceiling : 0;
+	int64_t answer = size->choices * size->ceiling;
 	char name[BUDGET_NAME_SIZE];
 	enum err err;
 

@@ -178,8 +178,8 @@ def test_tokens_a_minute(four, user, provider):
     assert passed == 3 and len(provider.seen(tag)) == 3
     got = user.chat("chunks=3", max_tokens=700)
     assert got.status == 200, got
-    # used: what is not known before counts afterwards
-    got = user.chat("chunks=2000")
+    # used: what a provider answers beyond the ceiling counts afterwards
+    got = user.chat("chunks=2000", max_tokens=700)
     assert got.status == 200
     got = user.chat("chunks=3")
     assert got.status == 429 and got.json()["error"]["code"] == "tokens_exceeded"
@@ -198,6 +198,26 @@ def test_a_limit_of_calls_alone_is_told_on_every_answer(four, user, what, amount
         assert got.headers["RateLimit-Reset"] == got.headers["Retry-After"]
         assert sum(1 for _ in stream.events())
     assert "RateLimit-Limit" not in user.get("/auth/profile").headers
+
+
+def test_tokens_a_minute_hold_without_a_ceiling(four, user, provider):
+    limit(four, user, "tokens", 10_000)
+    tag = uuid.uuid4().hex
+    # each takes 4,096 and its prompt, and is settled to 11 + 300
+    got = flows(four.port, user.token, [chat_body(f"chunks=300 first=0.7 tag={tag}")] * 30)
+    assert sorted(f.status for f in got) == [200] * 2 + [429] * 28
+    assert len(provider.seen(tag)) == 2
+    got = user.chat("chunks=300")
+    assert got.status == 200, got
+
+
+def test_a_call_without_a_ceiling_takes_no_more_than_the_limit(four, user, provider):
+    limit(four, user, "tokens", 1000)
+    tag = uuid.uuid4().hex
+    got = flows(four.port, user.token, [chat_body(f"chunks=300 first=0.7 tag={tag}")] * 30)
+    assert sorted(f.status for f in got) == [200] + [429] * 29
+    assert len(provider.seen(tag)) == 1
+    assert user.chat("chunks=3", max_tokens=200).status == 200
 
 
 def test_a_ceiling_above_the_limit_is_not_refused_for_ever(four, user):

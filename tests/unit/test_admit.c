@@ -523,6 +523,30 @@ Test(admit, tokens_a_minute_are_taken_and_settled)
 	end(req);
 }
 
+Test(admit, without_a_ceiling_tokens_are_taken_for_the_answer_up_to_the_limit)
+{
+	static const char *const told[] = {
+		"RateLimit-Limit: 10000\r\nRateLimit-Remaining: 5903\r\n",
+		"RateLimit-Limit: 1000\r\nRateLimit-Remaining: 0\r\n"
+	};
+
+	set_limits("tokens_per_minute", "10000");
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		struct http_request *req = post(&answer);
+		struct call *call = call_of(req, &unpriced);
+
+		call->request_json = "{}";
+		call->request_len = 2;
+		cr_expect_eq(admit_calls_or_reply(req, call), OK);
+		expect_header(req, told[i]);
+		admit_undo(call);
+		end(req);
+		scratch_do(asking_db,
+		    "update minuted.limits set tokens_per_minute = 1000");
+		rules_changed(asking_app.rules);
+	}
+}
+
 Test(admit, tokens_that_were_not_used_are_given_back)
 {
 	set_limits("tokens_per_minute", "500");
