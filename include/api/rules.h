@@ -33,8 +33,10 @@ struct rule {
 struct rules *rules_new(void); /* NULL: no memory */
 void rules_free(struct rules *rules);
 void rules_changed(struct rules *rules); /* read again at next use */
-/* Reads what has changed, so that it is there when PostgreSQL goes away; not when
- * another thread reads, or it fails. */
+/* Nobody listened for a while: read again, but until then they hold. */
+void rules_missed(struct rules *rules);
+/* Reads what may have changed, so that it is there when PostgreSQL goes away; not
+ * when another thread reads, or it fails. */
 void rules_catch_up(struct rules *rules, struct db *db);
 
 /*

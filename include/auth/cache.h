@@ -49,7 +49,7 @@ enum scope scope_of_word(const char *word);
 /*
  * Starts the listening thread.  on_notify (may be NULL) is called in it for
  * channels that the cache does not know: minuted_catalog, minuted_limit; and
- * for each of these with payload "" when the connection is made (again), since
+ * for each of these with payload NULL when the connection is made (again), since
  * what happened before was missed.  After the last that waited it is called with
  * channel NULL: then db, which listens, may be used for a short statement.
  */

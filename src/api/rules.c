@@ -55,6 +55,12 @@ rules_changed(struct rules *rules)
 	atomic_fetch_add(&rules->changes, 1);
 }
 
+void
+rules_missed(struct rules *rules)
+{
+	atomic_store(&rules->due_us, 0);
+}
+
 static enum err
 read_row(const struct db_rows *rows, size_t i, struct rule *out)
 {
@@ -175,7 +181,7 @@ refresh(struct rules *rules, struct db *db)
 void
 rules_catch_up(struct rules *rules, struct db *db)
 {
-	if (!is_changed(rules) || pthread_mutex_trylock(&rules->reading) != 0)
+	if (!is_due(rules) || pthread_mutex_trylock(&rules->reading) != 0)
 		return;
 	(void)!read_if_due(rules, db); /* otherwise at next use */
 	pthread_mutex_unlock(&rules->reading);

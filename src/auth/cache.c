@@ -502,7 +502,7 @@ open_cache(struct auth_cache *cache)
 	atomic_store(&cache->open, true);
 	log_debug("identities are cached: PostgreSQL tells of changes");
 	for (size_t i = OWN_CHANNELS; i < CHANNELS; i++)
-		tell(cache, channels[i], "");
+		tell(cache, channels[i], NULL);
 	if (take_notifications(cache) != OK)
 		close_cache(cache);
 }

@@ -24,11 +24,13 @@ notified(void *arg, struct db *db, const char *channel, const char *payload)
 {
 	struct app *app = arg;
 
-	(void)payload; /* all of it is read again */
+	/* all of it is read again, whatever was told */
 	if (channel == NULL)
 		rules_catch_up(app->rules, db);
 	else if (strcmp(channel, "minuted_catalog") == 0)
 		catalog_changed(app->catalog);
+	else if (strcmp(channel, "minuted_limit") == 0 && payload == NULL)
+		rules_missed(app->rules);
 	else if (strcmp(channel, "minuted_limit") == 0)
 		rules_changed(app->rules);
 }

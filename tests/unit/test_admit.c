@@ -150,6 +150,25 @@ Test(admit, while_postgresql_is_away_the_last_limits_stay)
 	cr_expect_eq(ask(false), 429);
 }
 
+Test(admit, where_nobody_listened_the_last_limits_hold_until_they_can_be_read)
+{
+	set_limits("requests, window_s", "2, 3600");
+	cr_expect_eq(ask(false), 0);
+	scratch_do(asking_db, "update minuted.limits set requests = 1000000;"
+			      "alter table minuted.limits rename to gone");
+	rules_missed(asking_app.rules);
+	cr_expect_eq(ask(false), 0, "nothing was heard of a change");
+	cr_expect_eq(ask(false), 429);
+	scratch_do(asking_db, "alter table minuted.gone rename to limits");
+	rules_missed(asking_app.rules);
+	rules_catch_up(asking_app.rules, asking_db);
+	for (int i = 0; i < 200 && ask(false) != 0; i++) {
+		usleep(10000); /* a reading that failed is tried again later */
+		rules_catch_up(asking_app.rules, asking_db);
+	}
+	cr_expect_eq(ask(false), 0);
+}
+
 Test(admit, a_change_that_cannot_be_read_is_a_503_and_not_the_old_limit)
 {
 	int64_t until_us = clock_mono_us() + 10000000;
