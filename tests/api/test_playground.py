@@ -531,6 +531,7 @@ def test_postgresql_goes_away_and_comes_back(own_cluster, make_instance):
     assert got.status == 503 and got.headers["Retry-After"]
     own_cluster.start()
     instance.wait_healthy()
+    wait_until(lambda: head(user).status == 200, 2)  # by the other workers too
     assert head(user).headers["RateLimit-Remaining"] == "48"
     place = "/playground/sessions/" + session
     got = wait_until(lambda: (s := user.get(place)).status == 200
