@@ -6,8 +6,9 @@
  * plain CGI program, each process counts for itself.
  *
  * Tokens a minute: a call takes its prompt, by estimate, and n answers of the
- * ceiling that it reserves of a budget, together at most the limit; what it used
- * in truth is settled afterwards.
+ * ceiling that it reserves of a budget, together at most the limit, and where the
+ * request names no ceiling at most what is left; what it used in truth is settled
+ * afterwards.
  *
  * Budget: a call reserves what it can cost (prompt by estimate, and n answers of
  * the ceiling that the request names, of two the larger) before the provider is

@@ -482,23 +482,37 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 	return err;
 }
 
-/* A ceiling above the whole limit does not keep a call out for ever. */
+/* Tokens of the window for the answer.  A ceiling above the whole limit does not
+ * keep a call out for ever, and one that is ours takes no more than is left. */
+static int64_t
+answer_share(struct limits *limits, const char *name, const struct size *size,
+    int64_t most)
+{
+	int64_t answer = size->choices * size->ceiling;
+	struct limit_state state = { .remaining = 0 };
+	int64_t room = most;
+
+	if (!size->named &&
+	    limit_look(limits, name, most, MINUTE_MS, &state) == OK)
+		room = state.remaining;
+	if (answer > room - size->prompt)
+		answer = room - size->prompt;
+	return answer < 0 ? 0 : answer;
+}
+
 static enum err
 take_tokens(struct http_request *req, const struct size *size,
     const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	int64_t most = rule->tokens_per_minute;
-	int64_t answer = size->choices * size->ceiling;
 	char name[BUDGET_NAME_SIZE];
 	enum err err;
 
 	if (most < 0)
 		return OK;
-	share->taken = size->prompt;
-	if (size->prompt < most)
-		share->taken +=
-		    answer < most - size->prompt ? answer : most - size->prompt;
 	name_of(name, "tokens", rule, "");
+	share->taken = size->prompt +
+		       answer_share(req->app->limits, name, size, most);
 	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
 	    &share->window);
 	note_state(&share->window, err, tightest);

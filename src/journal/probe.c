@@ -93,7 +93,7 @@ probe_try(struct probe *probe, int dir_fd, bool anew)
 		if (write_blocks(probe->fd, 1) == OK &&
 		    fdatasync(probe->fd) == 0)
 			return OK;
-		failed = !is_for_room(errno);
+		failed = true; /* what it has is its own */
 	}
 	probe_fini(probe);
 	if (make(dir_fd, &probe->fd) == OK)

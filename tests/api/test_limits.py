@@ -205,8 +205,9 @@ def test_tokens_a_minute_hold_without_a_ceiling(four, user, provider):
     tag = uuid.uuid4().hex
     # each takes 4,096 and its prompt, and is settled to 11 + 300
     got = flows(four.port, user.token, [chat_body(f"chunks=300 first=0.7 tag={tag}")] * 30)
-    assert sorted(f.status for f in got) == [200] * 2 + [429] * 28
-    assert len(provider.seen(tag)) == 2
+    # or what is left, as the third
+    assert sorted(f.status for f in got) == [200] * 3 + [429] * 27
+    assert len(provider.seen(tag)) == 3
     got = user.chat("chunks=300")
     assert got.status == 200, got
 
@@ -217,7 +218,9 @@ def test_a_call_without_a_ceiling_takes_no_more_than_the_limit(four, user, provi
     got = flows(four.port, user.token, [chat_body(f"chunks=300 first=0.7 tag={tag}")] * 30)
     assert sorted(f.status for f in got) == [200] + [429] * 29
     assert len(provider.seen(tag)) == 1
-    assert user.chat("chunks=3", max_tokens=200).status == 200
+    # what it gave back is there for others, one after the other
+    for _ in range(5):
+        assert user.chat("chunks=3").status == 200
 
 
 def test_a_ceiling_above_the_limit_is_not_refused_for_ever(four, user):
