@@ -22,7 +22,7 @@ the tables. `make test-faults` does it all again and writes this table.
 
 How long calls take is of one after the other, beside the load if there is one:
 medians of what windows of 100 calls have. While PostgreSQL is away a call takes
-longer, up to twice as long and not 1.1 times as was the aim: its start is kept
+longer, one to three times as long and not 1.1 times as was the aim: its start is kept
 before the provider is asked (P4), so it waits for two fsyncs of the spool, one
 after the other, instead of one commit. The disk's part of each is much the same
 (0.16 ms, of a commit 0.13 ms, where this was measured).

@@ -340,6 +340,8 @@ refuse_end(struct uuid id, bool others)
 	uuid_text(&other, text);
 	if (others)
 		memcpy(bad->line, text, UUID_TEXT_SIZE - 1);
+	else
+		*strchr(bad->line, '.') = '\t'; /* a field too many */
 	WRITE(bad);
 }
 
