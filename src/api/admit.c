@@ -511,8 +511,8 @@ take_tokens(struct http_request *req, const struct size *size,
 	if (most < 0)
 		return OK;
 	name_of(name, "tokens", rule, "");
-	share->taken = size->prompt +
-		       answer_share(req->app->limits, name, size, most);
+	share->taken =
+	    size->prompt + answer_share(req->app->limits, name, size, most);
 	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
 	    &share->window);
 	note_state(&share->window, err, tightest);
