@@ -531,8 +531,8 @@ def test_postgresql_goes_away_and_comes_back(own_cluster, make_instance):
     assert got.status == 503 and got.headers["Retry-After"]
     own_cluster.start()
     instance.wait_healthy()
-    wait_until(lambda: head(user).status == 200, 2)  # by the other workers too
-    assert head(user).headers["RateLimit-Remaining"] == "48"
+    # a worker that was not asked yet may notice a little later
+    wait_until(lambda: head(user).headers.get("RateLimit-Remaining") == "48", 5)
     place = "/playground/sessions/" + session
     got = wait_until(lambda: (s := user.get(place)).status == 200
                      and s.json()["status"] == "COMPLETED" and s.json(), 20)
