@@ -468,63 +468,63 @@ def test_a_limit_that_nobody_asked_under_holds_while_postgresql_is_away(provider
         cluster.remove()
 
 
-def test_a_budget_that_nobody_asked_under_is_no_free_call(provider):
+@pytest.fixture
+def dear_alone(provider):
+    """An instance with the dear model and one worker, and its own PostgreSQL."""
     cluster = Postgres()
     instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})
     try:
         instance.start()
         instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
-        user, tag = instance.user(), uuid.uuid4().hex
-        assert dear(user).status == 200
-        limit(instance, user, "budget", 50)
-        cluster.stop("immediate")
-        got = [dear(user, tag=tag) for _ in range(5)]
-        assert [g.status for g in got] == [503] * 5
-        assert all(g.headers["Retry-After"] for g in got)
-        assert provider.seen(tag) == []
-        cluster.start()
-        wait_until(lambda: dear(user, tag=tag).status == 200, 10, every=0.1)
+        yield cluster, instance
     finally:
         instance.stop()
         cluster.remove()
 
 
-def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(provider):
-    cluster = Postgres()
-    instance = Instance(cluster, provider=provider, env={"OPENAI_MODELS": "dear", "WORKERS": 1})
-    try:
-        instance.start()
-        instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
-        user = instance.user()
-        limit(instance, user, "budget", 6)
-        key = key_of(user, instance)
-        assert dear(key).status == 200
-        cluster.stop("immediate")
-        assert [dear(key).status for _ in range(4)] == [200] * 4
-        instance.stop_minuted()
-        cluster.start()
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            # what the spool has is not taken yet; what was spent can be read
-            held = pool.submit(instance.psql, "begin; lock table minuted.calls in"
-                               " share row exclusive mode; select pg_sleep(60)")
-            holder = ("from pg_locks where mode = 'ShareRowExclusiveLock' and granted"
-                      " and relation = 'minuted.calls'::regclass")
-            wait_until(lambda: instance.psql(f"select count(*) {holder}") == [["1"]])
-            try:
-                instance.start_minuted()
-                instance.wait_healthy()
-                got = dear(key)
-            finally:
-                instance.psql(f"select pg_terminate_backend(pid) {holder}")
-            assert isinstance(held.exception(), subprocess.CalledProcessError)
-        assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
-        assert got.headers["Retry-After"]
-        wait_until(lambda: dear(key).status == 200, 20, every=0.1)
-        wait_until(lambda: spent(instance, user) == 6)
-        assert dear(key).status == 429
-    finally:
-        instance.stop()
-        cluster.remove()
+def test_a_budget_that_nobody_asked_under_is_no_free_call(dear_alone, provider):
+    cluster, instance = dear_alone
+    user, tag = instance.user(), uuid.uuid4().hex
+    assert dear(user).status == 200
+    limit(instance, user, "budget", 50)
+    cluster.stop("immediate")
+    got = [dear(user, tag=tag) for _ in range(5)]
+    assert [g.status for g in got] == [503] * 5
+    assert all(g.headers["Retry-After"] for g in got)
+    assert provider.seen(tag) == []
+    cluster.start()
+    wait_until(lambda: dear(user, tag=tag).status == 200, 10, every=0.1)
+
+
+def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(dear_alone):
+    cluster, instance = dear_alone
+    user = instance.user()
+    limit(instance, user, "budget", 6)
+    key = key_of(user, instance)
+    assert dear(key).status == 200
+    cluster.stop("immediate")
+    assert [dear(key).status for _ in range(4)] == [200] * 4
+    instance.stop_minuted()
+    cluster.start()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # what the spool has is not taken yet; what was spent can be read
+        held = pool.submit(instance.psql, "begin; lock table minuted.calls in"
+                           " share row exclusive mode; select pg_sleep(60)")
+        holder = ("from pg_locks where mode = 'ShareRowExclusiveLock' and granted"
+                  " and relation = 'minuted.calls'::regclass")
+        wait_until(lambda: instance.psql(f"select count(*) {holder}") == [["1"]])
+        try:
+            instance.start_minuted()
+            instance.wait_healthy()
+            got = dear(key)
+        finally:
+            instance.psql(f"select pg_terminate_backend(pid) {holder}")
+        assert isinstance(held.exception(), subprocess.CalledProcessError)
+    assert got.status == 503 and got.json()["error"]["code"] == "spend_unknown"
+    assert got.headers["Retry-After"]
+    wait_until(lambda: dear(key).status == 200, 20, every=0.1)
+    wait_until(lambda: spent(instance, user) == 6)
+    assert dear(key).status == 429
 
 
 # The administrator.
