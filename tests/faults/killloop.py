@@ -181,7 +181,7 @@ class Injector:
 
             def answer():
                 log.seek(at)
-                return re.search(rb"reload: starting|reload is already|reload refused", log.read())
+                return re.search(rb"reload: starting|reload is running|reload refused", log.read())
 
             self.instance.reload()
             found = soon(answer)
