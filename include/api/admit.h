@@ -15,8 +15,8 @@
  * asked.  Where it names none, ADMIT_ANSWER_TOKENS or half of a smaller context
  * are reserved, and sent as the ceiling, so that no answer costs more.  It is
  * settled by what it did cost after its record is durable, before its client
- * hears of the end.  When its worker dies, what it has cost by estimate is spent before
- * the reservation is given back.  What was spent this month is read from the
+ * hears of the end.  When its worker dies, what it has cost by estimate is spent
+ * before the reservation is given back.  What was spent this month is read from the
  * tables at a subject's first call (which is a 503 while records of what was done
  * before still wait for PostgreSQL), counted in memory from then on, and compared
  * with the tables once a minute: so what was spent while there was no budget, or
