@@ -101,8 +101,8 @@ void spool_close(struct spool *spool);
 
 /*
  * Appends count records as one group.  OK: fsynced.  ERR_BUSY: over the
- * ceiling, and none of them is owed.  ERR_SYSTEM: the disk failed twice, the second time on a new
- * segment; nothing is taken until spool_probe() succeeds.
+ * ceiling, and none of them is owed.  ERR_SYSTEM: the disk failed twice, the
+ * second time on a new segment; nothing is taken until spool_probe() succeeds.
  */
 enum err spool_append(struct spool *spool, const struct record_view *records,
     size_t count) MUST_CHECK;
