@@ -397,6 +397,16 @@ def test_keys_are_kept_for_a_day(make_instance):
     wait_until(lambda: instance.psql("select count(*) from minuted.idempotency_keys") == [["0"]])
 
 
+def test_lives_that_ended_are_known_for_as_long_as_keys_name_them(make_instance):
+    instance = make_instance()
+    instance.psql("insert into minuted.ended_lives (life, ended_at) select gen_random_uuid(),"
+                  " now() - hours * interval '1 hour' from unnest(array[25, 47, 49]) as hours")
+    instance.stop_minuted()
+    instance.start_minuted()
+    instance.wait_healthy()
+    wait_until(lambda: instance.psql("select count(*) from minuted.ended_lives") == [["2"]])
+
+
 def test_without_postgresql_a_key_is_a_503(provider):
     cluster = Postgres()
     instance = Instance(cluster, provider=provider)

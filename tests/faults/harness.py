@@ -24,6 +24,7 @@ sys.path.insert(0, str(HERE.parent / "support"))
 
 from audit import audit  # noqa: E402
 from client import chat_body  # noqa: E402
+from ledger import PATIENCE, TIMEOUT  # noqa: E402
 from instance import BINARY, ROOT, Instance, folder, free_port, wait_until  # noqa: E402
 
 RESULTS = TOP / "build/faults"
@@ -70,7 +71,7 @@ class Load:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            text = process.communicate(timeout=60)[0]
+            text = process.communicate(timeout=PATIENCE + 2 * TIMEOUT)[0]
             for name, count in json.loads(text).items():
                 self.counts[name] = self.counts.get(name, 0) + count
         self.processes = []

@@ -2,7 +2,9 @@
 
 import collections
 import concurrent.futures
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -273,6 +275,13 @@ def test_f06_a_key_whose_taking_was_not_heard_of_is_taken_again(behind_proxy):
     assert instance.psql("select count(*) from minuted.chats") == [["1"]]
 
 
+def sessions(instance):
+    """Process ids of PostgreSQL's for what is connected."""
+    rows = instance.psql("select pid from pg_stat_activity where datname = current_database()"
+                         " and application_name like 'minuted%'")
+    return [int(row[0]) for row in rows]
+
+
 @pytest.mark.parametrize("what", ["all of it", "open sessions"])
 def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
         cluster, make_instance, what):
@@ -287,9 +296,7 @@ def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
         return user.post("/api/chats", {"title": key}, headers={"Idempotency-Key": key})
 
     wait_until(lambda: post("warm").status == 201)
-    sessions = instance.psql("select pid from pg_stat_activity where datname = current_database()"
-                             " and application_name like 'minuted%'")
-    pids = None if what == "all of it" else [int(row[0]) for row in sessions]
+    pids = None if what == "all of it" else sessions(instance)
     with frozen(cluster, pids):
         assert post("k").status == 504
         if pids is not None:
@@ -304,6 +311,32 @@ def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
 
     wait_until(answered, 15)
     assert set(seen[:-1]) <= {409, 503, 504}, seen
+    assert instance.psql("select count(*) from minuted.chats where title = 'k'") == [["1"]]
+
+
+def test_f17_a_key_that_a_frozen_postgres_takes_for_a_dead_worker_is_taken_again(
+        cluster, make_instance):
+    """It is taken after the keys of that worker were freed."""
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1, "THREADS": 1,
+                                                   "STATEMENT_TIMEOUT": "1s"})
+    user = instance.user()
+    user.check = False
+
+    def post(key):
+        return user.post("/api/chats", {"title": key}, headers={"Idempotency-Key": key})
+
+    def taken():
+        return instance.psql("select count(*) from minuted.idempotency_keys"
+                             " where state = 'running'") == [["1"]]
+
+    wait_until(lambda: post("warm").status == 201)
+    worker, = instance.workers()
+    with frozen(cluster, sessions(instance)):
+        assert post("k").status == 504
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: instance.psql("select life from minuted.ended_lives"))
+    wait_until(taken)
+    wait_until(lambda: post("k").status == 201, 5)
     assert instance.psql("select count(*) from minuted.chats where title = 'k'") == [["1"]]
 
 

@@ -6,10 +6,14 @@ select
     k.content_type,
     coalesce(k.headers, 'X-Call-Id: ' || c.id || E'\r\n'),
     k.body,
-    k.state = 'running' and k.freed = k.attempt
+    k.state = 'running' and is_over.freed
 from minuted.idempotency_keys k
+cross join lateral (
+    select k.freed is not distinct from k.attempt
+        or exists (select from minuted.ended_lives e where e.life = k.owner) as freed
+) is_over
 left join minuted.calls c on k.state = 'running'
-    and (k.freed = k.attempt or k.created_at < now() - $3::bigint * interval '1 millisecond')
+    and (is_over.freed or k.created_at < now() - $3::bigint * interval '1 millisecond')
     and c.user_id = k.user_id
     and c.id = k.attempt
     and c.status = 'completed'

@@ -1,4 +1,4 @@
--- (seed, seed is another attempt's) when key $2 of user $1 is now attempt $5's (of a worker's life $7): it was new, a day old, freed, or taken by somebody who has had it for more than $6 ms.
+-- (seed, seed is another attempt's) when key $2 of user $1 is now attempt $5's (of a worker's life $7): it was new, a day old, freed, taken by a worker that has died, or taken by somebody who has had it for more than $6 ms.
 --
 -- Not when the same request's call is completed: its answer is not there, but it
 -- was paid for.  Nor for $6 ms while the end of that call may be on its way ($8:
@@ -25,6 +25,7 @@ set request_hash = excluded.request_hash,
 where k.created_at < now() - interval '24 hours'
     or (k.state = 'running'
         and (k.freed = k.attempt
+            or exists (select from minuted.ended_lives e where e.life = k.owner)
             or k.created_at < now() - $6::bigint * interval '1 millisecond')
         and (k.request_hash <> excluded.request_hash
             or case coalesce((

@@ -1,5 +1,9 @@
--- How many answers older than $1 days were removed: again until it is 0.
-with old as (
+-- How many answers older than $1 days were removed: again until it is 0.  Lives go
+-- a day after all that they can have taken.
+with lives as (
+    delete from minuted.ended_lives
+    where ended_at < now() - ($1::int + 1) * interval '1 day'
+), old as (
     select user_id, key_hash
     from minuted.idempotency_keys
     where created_at < now() - $1::int * interval '1 day'
