@@ -78,11 +78,10 @@ size_t inflight_count(const struct inflight *table);
  * After the worker's death: each(arg, row) for every call left, with status
  * "interrupted" and the text so far.  The table is not changed, so that it can
  * be read again; inflight_empty() forgets the calls once every end is durable,
- * inflight_clear() ends the life too.
+ * inflight_end() ends the life.
  */
 void inflight_each(const struct inflight *table,
     void (*each)(void *arg, const struct call_row *row), void *arg);
 void inflight_empty(struct inflight *table);
-void inflight_clear(struct inflight *table);
 
 #endif /* JOURNAL_INFLIGHT_H */

@@ -344,10 +344,3 @@ inflight_empty(struct inflight *table)
 	table->at->free = 0;
 	atomic_store(&table->at->count, 0);
 }
-
-void
-inflight_clear(struct inflight *table)
-{
-	inflight_empty(table);
-	inflight_end(table);
-}
