@@ -136,7 +136,8 @@ pause_between(struct later *later)
 	return !stopping;
 }
 
-/* False: there was nothing to undo so far, and it will be tried again. */
+/* False: there was nothing to undo so far, and it will be tried again; when
+ * stopping, by who releases our keys. */
 static bool
 was_last_try(struct later *later, struct job *job, const struct db_rows *rows)
 {
@@ -153,6 +154,7 @@ was_last_try(struct later *later, struct job *job, const struct db_rows *rows)
 		job->gap_us = GAP_MAX;
 	job->due_us = now_us + job->gap_us;
 	last = later->stopping || job->due_us > job->until_us;
+	later->failed = later->failed || later->stopping;
 	pthread_mutex_unlock(&later->lock);
 	return last;
 }
