@@ -46,6 +46,20 @@ void limits_catch_up(struct limits *limits);
 enum err limit_take(struct limits *limits, const char *name, int64_t cost,
     int64_t max, int64_t window_ms, struct limit_state *state) MUST_CHECK;
 
+/*
+ * The same of a cost that can be less: of what is left no more than one of so
+ * many parts, but the least at least.  taken: how much it was.
+ */
+struct limit_part {
+	const char *name;
+	int64_t least, most; /* of the cost */
+	int64_t parts;       /* from 1 */
+	int64_t max, window_ms;
+	struct limit_state *state; /* may be NULL */
+};
+enum err limit_take_part(struct limits *limits, const struct limit_part *part,
+    int64_t *taken) MUST_CHECK;
+
 /* What limit_take() of 1 would say, taking nothing. */
 enum err limit_look(struct limits *limits, const char *name, int64_t max,
     int64_t window_ms, struct limit_state *state) MUST_CHECK;

@@ -44,7 +44,8 @@ struct size {
 	int64_t prompt;  /* tokens, by estimate */
 	int64_t ceiling; /* of an answer */
 	int64_t choices;
-	bool named; /* the ceiling: by the request */
+	bool named;    /* the ceiling: by the request */
+	int64_t parts; /* the calls of the request from this one on */
 };
 
 struct admission {
@@ -311,6 +312,16 @@ read_members(struct problem_fields *bad, const struct jsonr *body,
 		out->ceiling = newer > older ? newer : older;
 }
 
+static int64_t
+count_from(const struct call *call)
+{
+	int64_t count = 0;
+
+	for (; call != NULL; call = call->next)
+		count++;
+	return count;
+}
+
 static enum err
 read_size_or_reply(struct http_request *req, const struct call *call,
     struct size *out)
@@ -324,7 +335,8 @@ read_size_or_reply(struct http_request *req, const struct call *call,
 	    (struct size){ .prompt = price_estimate_tokens(call->request_json,
 			       call->request_len),
 		    .ceiling = own_ceiling(call->target),
-		    .choices = 1 };
+		    .choices = 1,
+		    .parts = count_from(call) };
 	if (arena != NULL)
 		err = call_request(call, arena, &body);
 	if (err == OK)
@@ -482,39 +494,33 @@ reserve_calls(struct http_request *req, const struct rule *rule,
 	return err;
 }
 
-/* Tokens of the window for the answer.  A ceiling above the whole limit does not
- * keep a call out for ever, and one that is ours takes no more than is left. */
-static int64_t
-answer_share(struct limits *limits, const char *name, const struct size *size,
-    int64_t most)
-{
-	int64_t answer = size->choices * size->ceiling;
-	struct limit_state state = { .remaining = 0 };
-	int64_t room = most;
-
-	if (!size->named &&
-	    limit_look(limits, name, most, MINUTE_MS, &state) == OK)
-		room = state.remaining;
-	if (answer > room - size->prompt)
-		answer = room - size->prompt;
-	return answer < 0 ? 0 : answer;
-}
-
+/*
+ * A ceiling above the whole limit does not keep a call out for ever.  One that
+ * is ours takes no more than is left, and leaves the same to each call that
+ * comes after it in the request.
+ */
 static enum err
 take_tokens(struct http_request *req, const struct size *size,
     const struct rule *rule, struct share *share, struct limit_state *tightest)
 {
 	int64_t most = rule->tokens_per_minute;
+	int64_t all = size->prompt + size->choices * size->ceiling;
 	char name[BUDGET_NAME_SIZE];
+	struct limit_part part = { .name = name,
+		.least = size->prompt,
+		.most = all < most ? all : most,
+		.parts = size->parts,
+		.max = most,
+		.window_ms = MINUTE_MS,
+		.state = &share->window };
 	enum err err;
 
 	if (most < 0)
 		return OK;
+	if (size->named && part.most > part.least)
+		part.least = part.most;
 	name_of(name, "tokens", rule, "");
-	share->taken =
-	    size->prompt + answer_share(req->app->limits, name, size, most);
-	err = limit_take(req->app->limits, name, share->taken, most, MINUTE_MS,
-	    &share->window);
+	err = limit_take_part(req->app->limits, &part, &share->taken);
 	note_state(&share->window, err, tightest);
 	if (err == OK)
 		memcpy(share->tokens, name, BUDGET_NAME_SIZE);

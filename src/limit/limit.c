@@ -503,36 +503,66 @@ fill_state(struct limit_state *state, int64_t max, int64_t used,
 	state->ends_us = 0;
 }
 
-/* NOLINTBEGIN(readability-function-size): what a window is */
+/* Of what the window has left. */
+static enum err
+take_part(struct place *place, const struct limit_part *part, int64_t now_us,
+    int64_t *taken)
+{
+	int64_t left = part->max - place->used;
+	int64_t room = left / part->parts;
+	enum err err = OK;
+
+	*taken = part->most < room ? part->most : room;
+	if (*taken < part->least)
+		*taken = part->least;
+	if (*taken > left)
+		err = ERR_LIMIT;
+	else
+		place->used += *taken;
+	fill_state(part->state, part->max, place->used,
+	    place->ends_us - now_us);
+	if (part->state != NULL)
+		part->state->ends_us = place->ends_us;
+	return err;
+}
+
 enum err
-limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
-    int64_t window_ms, struct limit_state *state)
+limit_take_part(struct limits *limits, const struct limit_part *part,
+    int64_t *taken)
 {
 	int64_t now_us = clock_mono_us();
 	struct wanted wanted;
 	struct place *place;
 	enum err err;
 
-	err = want(limits, name, KIND_WINDOW, &wanted);
+	err = want(limits, part->name, KIND_WINDOW, &wanted);
 	if (err != OK)
 		return err;
-	fill_state(state, max, 0, window_ms * 1000);
+	fill_state(part->state, part->max, 0, part->window_ms * 1000);
 	if (!lock(limits, shard_of(&wanted)))
 		return ERR_BUSY;
-	place = window(limits, &wanted, now_us, window_ms);
-	if (place == NULL) {
-		err = ERR_BUSY;
-	} else {
-		if (cost > max - place->used)
-			err = ERR_LIMIT;
-		else
-			place->used += cost;
-		fill_state(state, max, place->used, place->ends_us - now_us);
-		if (state != NULL)
-			state->ends_us = place->ends_us;
-	}
+	place = window(limits, &wanted, now_us, part->window_ms);
+	err = place == NULL ? ERR_BUSY : take_part(place, part, now_us, taken);
 	unlock(limits, shard_of(&wanted));
 	return err;
+}
+
+/* NOLINTBEGIN(readability-function-size): what a window is */
+enum err
+limit_take(struct limits *limits, const char *name, int64_t cost, int64_t max,
+    int64_t window_ms, struct limit_state *state)
+{
+	int64_t taken;
+
+	return limit_take_part(limits,
+	    &(struct limit_part){ .name = name,
+		.least = cost,
+		.most = cost,
+		.parts = 1,
+		.max = max,
+		.window_ms = window_ms,
+		.state = state },
+	    &taken);
 }
 /* NOLINTEND(readability-function-size) */
 

@@ -223,6 +223,16 @@ def test_a_call_without_a_ceiling_takes_no_more_than_the_limit(four, user, provi
         assert user.chat("chunks=3").status == 200
 
 
+@pytest.mark.parametrize("amount", [300, 8000])
+def test_the_models_of_a_prompt_share_what_is_left(four, user, provider, amount):
+    limit(four, user, "tokens", amount)
+    tag = uuid.uuid4().hex
+    path = f"/playground/stream?prompt=tag%3D{tag}&models=fake,dear,unpriced"
+    for _ in range(3):
+        assert user.get(path).status == 200
+    assert len(provider.seen(tag)) == 9
+
+
 def test_a_ceiling_above_the_limit_is_not_refused_for_ever(four, user):
     limit(four, user, "tokens", 500)
     assert user.chat("chunks=3", max_tokens=5000).status == 200

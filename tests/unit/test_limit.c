@@ -60,6 +60,37 @@ Test(limit, what_does_not_fit_takes_nothing)
 	limits_unmap(limits);
 }
 
+/* How much of 90 was taken; -1: it was refused. */
+static int64_t
+part_of(struct limits *limits, int64_t least, int64_t most, int64_t parts)
+{
+	const struct limit_part part = { .name = "a",
+		.least = least,
+		.most = most,
+		.parts = parts,
+		.max = 90,
+		.window_ms = HOUR_MS };
+	int64_t taken;
+
+	return limit_take_part(limits, &part, &taken) == OK ? taken : -1;
+}
+
+Test(limit, a_part_takes_no_more_than_leaves_as_much_to_the_others)
+{
+	struct limits *limits = limits_map(100);
+
+	cr_expect_eq(part_of(limits, 1, 100, 3), 30);
+	cr_expect_eq(part_of(limits, 1, 100, 2), 30);
+	cr_expect_eq(part_of(limits, 1, 20, 1), 20, "not more than it wants");
+	cr_expect_eq(part_of(limits, 4, 100, 5), 4, "but the least");
+	cr_expect_eq(part_of(limits, 7, 100, 1), -1, "or nothing");
+	cr_expect_eq(part_of(limits, 0, 100, 1), 6);
+	cr_expect_eq(part_of(limits, 0, 100, 1), 0);
+	cr_expect_eq(limit_add(limits, "a", 1, HOUR_MS), OK);
+	cr_expect_eq(part_of(limits, 0, 100, 1), -1, "it is passed already");
+	limits_unmap(limits);
+}
+
 Test(limit, a_window_ends)
 {
 	struct limits *limits = limits_map(100);
