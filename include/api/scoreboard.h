@@ -97,12 +97,13 @@ bool scoreboard_is_behind(const struct scoreboard *board);
 
 /* The worker of slot has ended: its sums are kept, its gauges are gone.  The
  * slot is free, or to be swept, once what its calls cost is spent and what it
- * held of the limits is given back: at once, or in scoreboard_tend(), which the supervisor calls now and then.
- * Neither waits for a lock that a worker has. */
+ * held of the limits is given back: at once, or in scoreboard_tend(), which the
+ * supervisor calls now and then.  Neither waits for a lock that a worker has. */
 void scoreboard_retire(struct scoreboard *board, int slot);
 void scoreboard_tend(struct scoreboard *board);
 
-/* A free slot, now WORKER_STARTING; -1 when all are taken. */
+/* A free slot, now WORKER_STARTING; -1 when all are taken.  When the dead have
+ * all of them, one that had no calls: that whose life began last. */
 int scoreboard_claim(struct scoreboard *board);
 
 #endif /* API_SCOREBOARD_H */

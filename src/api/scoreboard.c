@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "api/budget.h"
@@ -223,19 +224,42 @@ take_over(struct scoreboard *board, int slot, int from)
 	return true;
 }
 
+/*
+ * The dead slot without calls whose life is the youngest, or -1.  Lives are
+ * known by when they began: who came while PostgreSQL was away has taken no key.
+ */
+static int
+youngest_dead(const struct scoreboard *board)
+{
+	struct uuid life, youngest = { .bytes = { 0 } };
+	int slot = -1;
+
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
+		if (atomic_load(&board->rows[i].state) != WORKER_DEAD ||
+		    inflight_count(board->inflight[i]) > 0)
+			continue;
+		(void)inflight_life(board->inflight[i], &life); /* zero: old */
+		if (slot >= 0 && memcmp(&life, &youngest, sizeof(life)) < 0)
+			continue;
+		youngest = life;
+		slot = i;
+	}
+	return slot;
+}
+
 /* When nobody lives long enough to sweep, slots without calls do: what the
  * dead left there ends by its age. */
 int
 scoreboard_claim(struct scoreboard *board)
 {
+	int slot;
+
 	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
 		if (take_over(board, i, WORKER_NONE))
 			return i;
 	}
-	for (int i = 0; i < SCOREBOARD_SLOTS; i++) {
-		if (inflight_count(board->inflight[i]) == 0 &&
-		    take_over(board, i, WORKER_DEAD))
-			return i;
-	}
-	return -1;
+	do
+		slot = youngest_dead(board);
+	while (slot >= 0 && !take_over(board, slot, WORKER_DEAD));
+	return slot;
 }

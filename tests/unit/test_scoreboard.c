@@ -118,6 +118,23 @@ Test(scoreboard, a_full_board_takes_slots_of_the_dead_that_had_no_calls)
 	cr_expect_eq(scoreboard_claim(board), -1, "calls are not given up");
 }
 
+Test(scoreboard, a_full_board_gives_up_the_life_that_began_last)
+{
+	static const int dead[] = { 9, 2, 7 };
+	struct uuid life;
+
+	for (int i = 0; i < SCOREBOARD_SLOTS; i++)
+		cr_assert_geq(scoreboard_claim(board), 0);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(uuid_make(&life), OK);
+		inflight_begin(board->inflight[dead[i]], &life);
+		scoreboard_retire(board, dead[i]);
+	}
+	for (int i = 2; i >= 0; i--)
+		cr_expect_eq(scoreboard_claim(board), dead[i]);
+	cr_expect_eq(scoreboard_claim(board), -1);
+}
+
 Test(scoreboard, a_slot_is_free_when_what_it_held_is_given_back, .timeout = 60)
 {
 	int slot = scoreboard_claim(board);
