@@ -15,13 +15,13 @@ struct sweeper {
 };
 
 /*
- * Takes a WORKER_DEAD slot, writes the end ("interrupted", with the text so far,
+ * Of every WORKER_DEAD slot, writes the end ("interrupted", with the text so far,
  * and tokens and cost by estimate) of its calls through journal, and releases
  * the Idempotency-Keys that it held, also those whose taking PostgreSQL commits
  * only later, so that what is sent again runs anew.
  * Returns at once when there is nothing to do; else it may wait for the journal
  * and for PostgreSQL.
- * The slot is free again only when every record is durable and the keys are
+ * A slot is free again only when every record is durable and the keys are
  * released, so that our own death changes nothing; while PostgreSQL is away
  * slots wait with their keys only.
  */

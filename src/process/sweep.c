@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -93,7 +94,8 @@ write_end(void *arg, const struct call_row *row)
 	record_free(record);
 }
 
-/* Only what was not answered: nobody can answer it now. */
+/* Only what was not answered: nobody can answer it now.  ERR_BUSY: PostgreSQL is
+ * away, or does not answer; ERR_TIMEOUT: somebody holds one of them. */
 static enum err
 release_keys(const struct sweeper *sweeper, const struct uuid *life)
 {
@@ -105,12 +107,14 @@ release_keys(const struct sweeper *sweeper, const struct uuid *life)
 	uuid_text(life, text);
 	if (db != NULL)
 		err = db_query(db, DB_IDEMPOTENCY_RELEASE, args, NULL);
+	if (err == ERR_TIMEOUT && strcmp(db_fault(db)->sqlstate, DB_LATE) == 0)
+		err = ERR_BUSY;
 	db_free(db);
 	return err;
 }
 
-/* True: all its calls are written down. */
-static bool
+/* They stay when they cannot be written down yet. */
+static void
 sweep_calls(const struct sweeper *sweeper, int slot)
 {
 	struct scoreboard *board = sweeper->board;
@@ -124,39 +128,31 @@ sweep_calls(const struct sweeper *sweeper, int slot)
 		log_warn("%zu interrupted calls of a dead worker could not be "
 			 "written down yet",
 		    sweep.failed);
-		return false;
+		return;
 	}
 	inflight_empty(board->inflight[slot]);
 	if (sweep.count > 0)
 		log_info("%zu calls of a dead worker are marked interrupted",
 		    sweep.count);
-	return true;
 }
 
-/* ERR_BUSY: its calls are, and its life stays for who can release its keys. */
+/* ERR_BUSY, ERR_TIMEOUT, ERR_MEMORY: its life stays for who can release it. */
 static enum err
-sweep_slot(const struct sweeper *sweeper, int slot, bool away)
+sweep_life(const struct sweeper *sweeper, int slot)
 {
-	struct scoreboard *board = sweeper->board;
+	struct inflight *calls = sweeper->board->inflight[slot];
 	enum err err = OK;
 	struct uuid life;
 
-	if (!sweep_calls(sweeper, slot)) {
-		atomic_store(&board->rows[slot].state, WORKER_DEAD);
-		return OK;
-	}
-	if (inflight_life(board->inflight[slot], &life))
-		err = away ? ERR_BUSY : release_keys(sweeper, &life);
-	if (err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_MEMORY) {
-		atomic_store(&board->rows[slot].state, WORKER_DEAD);
-		return ERR_BUSY;
-	}
+	if (inflight_life(calls, &life))
+		err = release_keys(sweeper, &life);
+	if (err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_MEMORY)
+		return err;
 	if (err != OK)
 		log_warn("Idempotency-Keys of a dead worker stay taken until "
 			 "they are too old: %s",
 		    err_name(err));
-	inflight_end(board->inflight[slot]);
-	atomic_store(&board->rows[slot].state, WORKER_NONE);
+	inflight_end(calls);
 	return OK;
 }
 
@@ -181,22 +177,36 @@ claim(struct scoreboard_row *row)
 	return false;
 }
 
+static void
+give_up(struct scoreboard *board, int slot)
+{
+	struct scoreboard_row *row = &board->rows[slot];
+
+	atomic_store(&row->state, inflight_is_left(board->inflight[slot])
+				      ? WORKER_DEAD
+				      : WORKER_NONE);
+	atomic_store(&row->swept_by, 0);
+}
+
+/* All calls before the first key: they do not wait for PostgreSQL. */
 void
 sweep_dead(const struct sweeper *sweeper)
 {
-	bool away = false;
-	enum err err;
+	struct scoreboard *board = sweeper->board;
+	enum err err = OK;
 
 	for (int slot = 0; slot < SCOREBOARD_SLOTS; slot++) {
-		struct scoreboard_row *row = &sweeper->board->rows[slot];
-
-		if (!claim(row))
+		if (!claim(&board->rows[slot]))
 			continue;
-		err = sweep_slot(sweeper, slot, away);
-		atomic_store(&row->swept_by, 0);
-		if (err == OK)
-			return;
-		away = true; /* others may have calls nevertheless */
+		sweep_calls(sweeper, slot);
+		give_up(board, slot);
+	}
+	for (int slot = 0; slot < SCOREBOARD_SLOTS && err != ERR_BUSY; slot++) {
+		if (!claim(&board->rows[slot]))
+			continue;
+		if (inflight_count(board->inflight[slot]) == 0)
+			err = sweep_life(sweeper, slot);
+		give_up(board, slot);
 	}
 }
 

@@ -166,6 +166,22 @@ def frozen(cluster, pids=None):
                 os.kill(pid, signal.SIGCONT)
 
 
+class Transaction:
+    """Of somebody in psql who has done this, and has not ended it yet."""
+
+    def __init__(self, instance, sql):
+        self.psql = subprocess.Popen(
+            ["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d",
+             instance.postgres.url("postgres", instance.database)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.psql.stdin.write(f"begin; {sql} \\g /dev/null\nselect 'done';\n")
+        self.psql.stdin.flush()
+        assert self.psql.stdout.readline() == "done\n"
+
+    def end(self):
+        self.psql.communicate("commit;\n")
+
+
 def certificate(where):
     """A new one that nobody has signed, for localhost, and its key: paths."""
     pem, key = where / "tls.pem", where / "tls.key"

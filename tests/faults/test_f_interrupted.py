@@ -9,7 +9,7 @@ import time
 
 from audit import audit
 from client import chat_body
-from harness import TOP, note
+from harness import TOP, Transaction, note
 from instance import wait_until
 
 ABANDONED = (TOP / "sql/queries/maintenance/abandoned.sql").read_text()
@@ -169,6 +169,27 @@ def test_a_dead_workers_idempotency_key_is_free_at_once(make_instance, provider)
     again = keyed(user, mark, f"tag={mark}")
     assert again.status == 200 and again.headers["Idempotency-Replayed"] == "true"
     assert len(provider.seen(mark)) == 2
+
+
+def test_a_key_that_somebody_holds_keeps_those_of_no_other_dead_worker_taken(make_instance):
+    instance = make_instance(env={"WORKERS": 1})
+    user = instance.user()
+
+    def freed():
+        return instance.psql("select count(*) from minuted.idempotency_keys"
+                             " where freed = attempt")[0][0]
+
+    for key in ("held", "other"):
+        with keyed(user, key, "chunks=200 delay=0.1", stream=True) as stream:
+            running_call(instance, stream)
+            if key == "held":
+                held = Transaction(instance, "select from minuted.idempotency_keys for update")
+            for pid in instance.workers():
+                os.kill(pid, signal.SIGKILL)
+        instance.wait_healthy()
+    wait_until(lambda: freed() == "1")
+    held.end()
+    wait_until(lambda: freed() == "2")
 
 
 def test_a_call_that_ended_in_an_outage_is_paid_once_though_its_worker_died(

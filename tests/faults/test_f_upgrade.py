@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import BINARY, Load, no_loss, note
+from harness import BINARY, Load, Transaction, no_loss, note
 from instance import wait_until
 
 # as long as a statement may wait for a lock, and some
@@ -30,22 +30,6 @@ def migrate(instance):
         [instance.dir / "bin/newer", "--config", instance.dir / "minuted.env", "migrate"],
         env=instance.environment(), text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=60)
-
-
-class Reader:
-    """Somebody in psql who has read a table, and has not ended it yet."""
-
-    def __init__(self, instance, table):
-        self.psql = subprocess.Popen(
-            ["psql", "-X", "-q", "-At", "-d",
-             instance.postgres.url("postgres", instance.database)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.psql.stdin.write(f"begin; select 'read' from {table} limit 0; select 'has read';\n")
-        self.psql.stdin.flush()
-        assert self.psql.stdout.readline() == "has read\n"
-
-    def end(self):
-        self.psql.communicate("commit;\n")
 
 
 class Calls:
@@ -91,12 +75,12 @@ def test_f27_who_waits_for_a_lock_to_migrate_lets_the_writers_go_on(newer):
     newer.know(user)
     with Load(newer, user, clients=1) as load:
         calls = Calls(user)
-        reader = Reader(newer, "minuted.calls")
+        holder = Transaction(newer, "select from minuted.calls limit 0")
         began = time.monotonic()
         got = migrate(newer)
         took = time.monotonic() - began
         longest = calls.end()
-        reader.end()
+        holder.end()
     assert got.returncode == 1 and f"failed {MIGRATION}" in got.stdout, got
     assert "lock" in got.stderr and got.stderr.count("\n") == 1, got.stderr
     assert took < 2.5 and longest < 2.5, (took, longest)
