@@ -19,7 +19,8 @@
 #define LONGER        4
 #define SUBJECT_CHARS 36 /* of a hash; as many as an id has */
 #define ADDRESS_SIZE  17
-#define NETWORK_BYTES 8 /* of an IPv6 address: what a client has at least */
+#define NETWORK_BYTES 8  /* of an IPv6 address: what a client has at least */
+#define MAPPED_AT     12 /* in an IPv6 address, where it is an IPv4 one */
 
 enum counter { COUNT_PAIR, COUNT_ADDRESS, COUNT_ACCOUNT };
 
@@ -42,11 +43,15 @@ window_ms(const struct http_request *req, enum counter counter)
 static void
 address_of(const struct http_request *req, char out[ADDRESS_SIZE])
 {
-	unsigned char bytes[sizeof(struct in6_addr)];
+	struct in6_addr ip;
 	size_t len = strnlen(req->remote_addr, ADDRESS_SIZE - 1);
 
-	if (inet_pton(AF_INET6, req->remote_addr, bytes) == 1) {
-		codec_hex(bytes, NETWORK_BYTES, out);
+	if (inet_pton(AF_INET6, req->remote_addr, &ip) == 1) {
+		if (!IN6_IS_ADDR_V4MAPPED(&ip))
+			codec_hex(ip.s6_addr, NETWORK_BYTES, out);
+		else /* as it is where nothing maps it; it fits */
+			(void)!inet_ntop(AF_INET, ip.s6_addr + MAPPED_AT, out,
+			    ADDRESS_SIZE);
 		return;
 	}
 	memcpy(out, req->remote_addr, len);

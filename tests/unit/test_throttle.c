@@ -131,6 +131,15 @@ Test(throttle, a_network_of_ipv6_is_one_address)
 	cr_expect_eq(try_once("anna", "2001:db8:1:3::1", PASSES), 0);
 }
 
+Test(throttle, an_ipv4_address_is_the_same_where_ipv6_maps_it)
+{
+	fail("anna", "::ffff:192.0.2.1", MOST);
+	cr_expect_eq(try_once("anna", "::ffff:192.0.2.2", PASSES), 0);
+	cr_expect_eq(try_once("anna", "::ffff:192.0.2.1", PASSES), 429);
+	cr_expect_eq(try_once("anna", "::FFFF:c000:201", PASSES), 429);
+	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 429);
+}
+
 enum registration { MADE, BROKEN };
 
 /* The status of a registration from address: 0 when it was let through. */
