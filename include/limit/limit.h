@@ -3,9 +3,11 @@
  * death of any of them.
  *
  * Made by the supervisor before it forks.  A counter is found by a name
- * ("rate:playground:<user id>"); its place is reused when its window is over.
+ * ("playground:<user id>:<ms>"); its place is reused when its window is over.
  * Two kinds: windows, which are taken from and start anew, and holds, which
  * are given back by their holder or, when it died, by the supervisor.
+ * A window that runs ends when it was to end: one whose length can be changed
+ * has its length in its name.
  *
  * Nobody waits for long for a process that was stopped while it had the lock of
  * some counters: whoever takes or asks gets ERR_BUSY after a tenth of a second,

@@ -11,6 +11,7 @@
 #include "api/routes.h"
 #include "api/rules.h"
 #include "api/scoreboard.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/db.h"
@@ -66,6 +67,18 @@ name_of(char out[BUDGET_NAME_SIZE], const char *what, const struct rule *rule,
 	budget_name(out, what, subject, suffix);
 }
 
+/* One of another length is another window. */
+static void
+name_window(char out[BUDGET_NAME_SIZE], const struct rule *rule)
+{
+	struct buf suffix;
+
+	buf_init(&suffix, BUDGET_NAME_SIZE);
+	buf_addf(&suffix, ":%lld", (long long)rule->window_ms);
+	name_of(out, "requests", rule, buf_str(&suffix));
+	buf_fini(&suffix);
+}
+
 static int
 seconds_left_of_month(void)
 {
@@ -116,7 +129,7 @@ take_request(struct http_request *req, const struct rule *rule,
 	taken->state = (struct limit_state){ .limit = -1 };
 	if (rule->requests < 0)
 		return OK;
-	name_of(taken->name, "requests", rule, "");
+	name_window(taken->name, rule);
 	return limit_take(req->app->limits, taken->name, 1, rule->requests,
 	    rule->window_ms, &taken->state);
 }

@@ -48,7 +48,8 @@ playground_patience_ms(const struct config *config)
 static const char *
 limit_name(struct http_request *req)
 {
-	return arena_printf(req->arena, "playground:%s", req->who.user_text);
+	return arena_printf(req->arena, "playground:%s:%lld",
+	    req->who.user_text, (long long)req->app->config->rate_window_ms);
 }
 
 static enum err

@@ -77,12 +77,13 @@ subject_of(const char *account, char out[SECRET_HASH_SIZE])
 
 static void
 set_name(char out[LIMIT_NAME_MAX + 1], const char *kind, const char *first,
-    const char *second)
+    const char *second, int64_t window_ms)
 {
 	struct buf buf;
 
 	buf_init(&buf, LIMIT_NAME_MAX + 1);
-	buf_addf(&buf, "%s:%s:%s", kind, first, second);
+	buf_addf(&buf, "%s:%s:%s:%lld", kind, first, second,
+	    (long long)window_ms);
 	memcpy(out, buf_str(&buf), buf.len + 1);
 	buf_fini(&buf);
 }
@@ -96,9 +97,12 @@ name_counters(const struct http_request *req, const char *account,
 
 	address_of(req, address);
 	subject_of(account, subject);
-	set_name(out->names[COUNT_PAIR], "login", subject, address);
-	set_name(out->names[COUNT_ADDRESS], "login", "", address);
-	set_name(out->names[COUNT_ACCOUNT], "login", subject, "");
+	set_name(out->names[COUNT_PAIR], "login", subject, address,
+	    window_ms(req, COUNT_PAIR));
+	set_name(out->names[COUNT_ADDRESS], "login", "", address,
+	    window_ms(req, COUNT_ADDRESS));
+	set_name(out->names[COUNT_ACCOUNT], "login", subject, "",
+	    window_ms(req, COUNT_ACCOUNT));
 }
 
 static void
@@ -209,7 +213,8 @@ register_name(const struct http_request *req, char out[LIMIT_NAME_MAX + 1])
 	char address[ADDRESS_SIZE];
 
 	address_of(req, address);
-	set_name(out, "register", "", address);
+	set_name(out, "register", "", address,
+	    req->app->config->login_window_ms);
 }
 
 enum err

@@ -127,6 +127,16 @@ def test_a_change_counts_within_a_second_and_none_lifts_it(four, user):
     assert time.monotonic() - began < 1
 
 
+def test_a_changed_window_is_no_longer_than_it_says(four, user):
+    limit(four, user, "requests", 2, window=86400)
+    assert [user.get("/auth/profile").status for _ in range(3)] == [200, 200, 429]
+    limit(four, user, "requests", 2, window=1)
+    for _ in range(2):
+        wait_until(lambda: user.get("/auth/profile").status == 429, 3)
+        time.sleep(1.1)
+        assert user.get("/auth/profile").status == 200
+
+
 def test_the_playground_keeps_its_own_headers(four, user):
     limit(four, user, "requests", 20, window=60)
     path = "/playground/stream?prompt=x&models=fake"

@@ -418,6 +418,18 @@ def test_the_limit_is_set_by_its_settings(make_instance):
     assert user.get(path("x", "echo,fake")).status == 200
 
 
+def test_a_window_that_a_reload_shortens_begins_anew(make_instance):
+    instance = make_instance(env={"RATE_LIMIT_MAX_REQUESTS": 2})
+    user = instance.user()
+    assert user.get(path("x", "echo,fake")).status == 200
+    assert user.get(path("x", "echo,fake")).status == 429
+    instance.settings["RATE_LIMIT_WINDOW"] = "2s"
+    instance.write_settings()
+    instance.reload()
+    wait_until(lambda: user.get(path("x", "echo,fake")).status == 200)
+    assert int(head(user).headers["RateLimit-Reset"]) <= 2
+
+
 # Leaving, dying.
 
 

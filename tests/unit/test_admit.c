@@ -141,6 +141,24 @@ Test(admit, a_changed_limit_counts_from_the_next_request)
 		cr_expect_eq(ask(false), 0);
 }
 
+Test(admit, a_changed_window_begins_anew_and_the_old_one_is_kept)
+{
+	set_limits("requests, window_s", "2, 86400");
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 0);
+	cr_expect_eq(ask(false), 429);
+	scratch_do(asking_db,
+	    "update minuted.limits set requests = 1, window_s = 1");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(ask(false), 0);
+	usleep(1100000);
+	cr_expect_eq(ask(false), 0, "a window is of a second now");
+	scratch_do(asking_db,
+	    "update minuted.limits set requests = 2, window_s = 86400");
+	rules_changed(asking_app.rules);
+	cr_expect_eq(ask(false), 429, "there is no way around");
+}
+
 Test(admit, while_postgresql_is_away_the_last_limits_stay)
 {
 	set_limits("requests, window_s", "2, 3600");

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/app.h"
 #include "http/memory.h"
@@ -140,6 +141,16 @@ Test(throttle, an_ipv4_address_is_the_same_where_ipv6_maps_it)
 	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 429);
 }
 
+Test(throttle, a_changed_window_begins_anew)
+{
+	fail("anna", "192.0.2.1", MOST);
+	config.login_window_ms = 1000;
+	fail("anna", "192.0.2.1", MOST);
+	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 429);
+	usleep(1100000);
+	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 0);
+}
+
 enum registration { MADE, BROKEN };
 
 /* The status of a registration from address: 0 when it was let through. */
@@ -190,6 +201,16 @@ Test(throttle, a_registration_that_broke_does_not_count)
 {
 	for (int i = 0; i < 3 * MOST; i++)
 		cr_expect_eq(register_once("192.0.2.1", BROKEN), 0);
+}
+
+Test(throttle, a_changed_window_of_registrations_begins_anew)
+{
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(register_once("192.0.2.1", MADE), 0);
+	config.login_window_ms = 1000;
+	for (int i = 0; i < MOST; i++)
+		cr_expect_eq(register_once("192.0.2.1", MADE), 0);
+	cr_expect_eq(register_once("192.0.2.1", MADE), 429);
 }
 
 Test(throttle, registrations_and_logins_are_counted_apart)
