@@ -432,7 +432,16 @@ find(struct limits *limits, const struct wanted *wanted)
 	return NULL;
 }
 
-/* A place whose time is over, now named; NULL when there is none. */
+/* A window of which nothing is used can as well begin later: whoever gives back
+ * knows it by its end. */
+static bool
+is_vacant(const struct place *place, int64_t now_us)
+{
+	return is_over(place, now_us) ||
+	       (place->kind == KIND_WINDOW && place->used == 0);
+}
+
+/* A place that is vacant, now named; NULL when there is none. */
 static struct place *
 make(struct limits *limits, const struct wanted *wanted, int64_t now_us)
 {
@@ -440,7 +449,7 @@ make(struct limits *limits, const struct wanted *wanted, int64_t now_us)
 	size_t i = 0;
 
 	while ((place = probe(limits, wanted, i)) != NULL &&
-	       !is_over(place, now_us))
+	       !is_vacant(place, now_us))
 		i++;
 	if (place == NULL)
 		return NULL;

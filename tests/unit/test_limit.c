@@ -326,6 +326,44 @@ Test(limit, places_are_used_again_after_their_window)
 	limits_unmap(limits);
 }
 
+Test(limit, windows_of_which_nothing_is_used_leave_their_places_to_others)
+{
+	struct limits *limits = limits_map(256);
+	struct limit_state taken;
+	char name[32];
+
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "name %d", i);
+		cr_assert_eq(limit_take(limits, name, 1, 1, HOUR_MS, &taken),
+		    OK, "%d", i);
+		limit_give(limits, name, 1, &taken);
+	}
+	limits_unmap(limits);
+}
+
+Test(limit, who_has_the_place_of_another_keeps_what_it_took)
+{
+	struct limits *limits = limits_map(1); /* one place a shard */
+	struct limit_state first, taken;
+	char other[32] = "";
+
+	cr_assert_eq(limit_take(limits, "first", 1, 2, HOUR_MS, &first), OK);
+	for (int i = 0; i < 2000; i++) {
+		(void)snprintf(other, sizeof(other), "other %d", i);
+		if (limit_take(limits, other, 0, 1, HOUR_MS, NULL) == ERR_BUSY)
+			break; /* in the shard of the first */
+	}
+	limit_give(limits, "first", 1, &first);
+	cr_expect_eq(limit_take(limits, other, 1, 1, HOUR_MS, &taken), OK);
+	limit_give(limits, "first", 1, &first);
+	cr_expect_eq(limit_look(limits, other, 1, HOUR_MS, NULL), ERR_LIMIT);
+	cr_expect_eq(limit_take(limits, "first", 1, 2, HOUR_MS, NULL),
+	    ERR_BUSY);
+	limit_give(limits, other, 1, &taken);
+	cr_expect_eq(limit_take(limits, "first", 2, 2, HOUR_MS, NULL), OK);
+	limits_unmap(limits);
+}
+
 struct taker {
 	struct limits *limits;
 	atomic_int *taken;
