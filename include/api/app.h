@@ -28,7 +28,8 @@ struct app {
 	struct catalog *catalog;
 	struct relay *relay;
 	struct journal *journal;
-	struct limits *limits;
+	struct limits *limits;    /* of users and keys */
+	struct limits *logins;    /* of strangers, see throttle.h */
 	struct rules *rules;      /* which limits are set, see rules.h */
 	int slot;                 /* of this worker in the scoreboard */
 	struct uuid life;         /* of this worker: no other has had it */

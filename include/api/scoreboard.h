@@ -67,7 +67,8 @@ struct scoreboard {
 	atomic_ullong past[COUNT_SUMS]; /* of workers that have ended */
 	atomic_ullong restarts;         /* workers that died */
 	struct inflight *inflight[SCOREBOARD_SLOTS];
-	struct limits *limits;
+	struct limits *limits;    /* of users and keys */
+	struct limits *logins;    /* of strangers: only windows */
 	struct spool_board spool; /* what is known of its disk */
 	int64_t started_us;       /* monotonic */
 };

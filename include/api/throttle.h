@@ -7,6 +7,9 @@
  * Each try takes its place before the password is looked at, so that tries at
  * the same time are no way around, and gives it back when it was right.  Nobody
  * is shut out for good: windows end.
+ *
+ * The counters are in a table of their own: strangers who fill it hinder
+ * logins, and nobody who is logged in or has a key.
  */
 #ifndef API_THROTTLE_H
 #define API_THROTTLE_H

@@ -12,15 +12,22 @@
 #include "base/clock.h"
 #include "llm/usage.h"
 
-/* Enough counters for every user and key seen within a window; an idle table
- * costs no memory. */
-#define LIMIT_COUNTERS 65536
+/*
+ * Enough counters for every user and key seen within a window, and for those
+ * with a budget, which take two for 32 days; two thirds of them can be had at
+ * least.  A table costs no memory before its first counter, and 32 MiB after
+ * some thousands.
+ */
+#define LIMIT_COUNTERS 262144
+/* A wrong password takes six at most, two of them for four LOGIN_WINDOW. */
+#define LOGIN_COUNTERS 262144
 
 static void
 unmap_members(struct scoreboard *board)
 {
 	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++)
 		inflight_unmap(board->inflight[i]);
+	limits_unmap(board->logins);
 	limits_unmap(board->limits);
 }
 
@@ -34,7 +41,8 @@ scoreboard_map(const char *dir, size_t calls_max)
 		return NULL;
 	board->started_us = clock_mono_us();
 	board->limits = limits_map(LIMIT_COUNTERS);
-	if (board->limits == NULL)
+	board->logins = limits_map(LOGIN_COUNTERS);
+	if (board->limits == NULL || board->logins == NULL)
 		goto fail;
 	for (size_t i = 0; i < SCOREBOARD_SLOTS; i++) {
 		board->inflight[i] = inflight_map(dir, i, calls_max);

@@ -122,7 +122,7 @@ retry_after(struct http_request *req, const struct throttle *try,
 	struct limit_state state;
 
 	failures_name(try->names[counter], failures);
-	if (limit_look(req->app->limits, failures, most(req, counter),
+	if (limit_look(req->app->logins, failures, most(req, counter),
 		window_ms(req, counter), &state) == ERR_LIMIT)
 		return (int)state.reset_s;
 	return 1;
@@ -142,7 +142,7 @@ refuse(struct http_request *req, const struct problem *limit, enum err err)
 static void
 give(struct http_request *req, const struct throttle *try, size_t counter)
 {
-	limit_give(req->app->limits, try->names[counter], 1,
+	limit_give(req->app->logins, try->names[counter], 1,
 	    &try->taken[counter]);
 }
 
@@ -155,7 +155,7 @@ throttle_or_reply(struct http_request *req, const char *account,
 	memset(out, 0, sizeof(*out));
 	name_counters(req, account, out);
 	for (enum counter i = COUNT_PAIR; i < THROTTLE_COUNTERS; i++) {
-		err = limit_take(req->app->limits, out->names[i], 1,
+		err = limit_take(req->app->logins, out->names[i], 1,
 		    most(req, i), window_ms(req, i), &out->taken[i]);
 		if (err == OK)
 			continue;
@@ -179,9 +179,9 @@ throttle_passed(struct http_request *req, const struct throttle *try)
 
 	give(req, try, COUNT_ADDRESS);
 	for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++) {
-		limit_forget(req->app->limits, try->names[over[i]]);
+		limit_forget(req->app->logins, try->names[over[i]]);
 		failures_name(try->names[over[i]], failures);
-		limit_forget(req->app->limits, failures);
+		limit_forget(req->app->logins, failures);
 	}
 }
 
@@ -193,7 +193,7 @@ throttle_failed(struct http_request *req, const struct throttle *try)
 	for (enum counter i = COUNT_PAIR; i < THROTTLE_COUNTERS; i++) {
 		failures_name(try->names[i], failures);
 		/* without a place, only Retry-After is too short */
-		(void)!limit_add(req->app->limits, failures, 1,
+		(void)!limit_add(req->app->logins, failures, 1,
 		    window_ms(req, i));
 	}
 }
@@ -225,7 +225,7 @@ throttle_register_or_reply(struct http_request *req, struct limit_state *out)
 	enum err err;
 
 	register_name(req, name);
-	err = limit_take(req->app->limits, name, 1, config->registrations_max,
+	err = limit_take(req->app->logins, name, 1, config->registrations_max,
 	    config->login_window_ms, out);
 	if (err == OK)
 		return OK;
@@ -245,5 +245,5 @@ throttle_register_undo(struct http_request *req,
 	char name[LIMIT_NAME_MAX + 1];
 
 	register_name(req, name);
-	limit_give(req->app->limits, name, 1, taken);
+	limit_give(req->app->logins, name, 1, taken);
 }

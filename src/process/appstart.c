@@ -101,6 +101,7 @@ app_start(const struct config *config, struct scoreboard *board, int slot,
 	app->auth.keys.secret_old = config->jwt_secret_old;
 	app->auth.keys.life_ms = config->jwt_expires_ms;
 	app->limits = board->limits;
+	app->logins = board->logins;
 	app->slot = slot;
 	app->scoreboard = board;
 	app->started_us = board->started_us;

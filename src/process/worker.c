@@ -662,6 +662,7 @@ tick(struct worker *worker, struct db *db)
 	look_for_overload(worker);
 	journal_watch(worker->app.journal);
 	limits_catch_up(worker->app.limits);
+	limits_catch_up(worker->app.logins);
 	publish(worker);
 	check_schema(worker, db);
 }
@@ -738,6 +739,7 @@ drain(struct worker *worker, bool hand_over)
 		relay_stats(worker->app.relay, &relay);
 		journal_watch(worker->app.journal);
 		limits_catch_up(worker->app.limits);
+		limits_catch_up(worker->app.logins);
 		beat(worker);
 		/* the idle ones too: each is handed over or closed */
 	} while ((connections_open(worker->connections) > 0 ||

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "api/budget.h"
 #include "api/scoreboard.h"
 #include "base/clock.h"
 #include "base/uuid.h"
@@ -211,4 +212,29 @@ Test(scoreboard, what_calls_of_the_dead_cost_is_spent_once, .timeout = 60)
 	cr_expect_eq(atomic_load(&board->rows[slot].state), WORKER_DEAD);
 	scoreboard_tend(board);
 	cr_expect_eq(held(name), 3 * (2 + 24 / 4));
+}
+
+/* A user's budget of a month, as the first call under it leaves it. */
+static bool
+spend_first(int user, const char *month)
+{
+	char name[LIMIT_NAME_MAX + 1];
+	bool counted;
+
+	(void)snprintf(name, sizeof(name), "budget:%036d:%s", user, month);
+	counted = limit_raise(board->limits, name, BUDGET_SPENT, 1,
+		      BUDGET_MONTH_MS) == OK;
+	(void)snprintf(name, sizeof(name), "known:%036d:%s", user, month);
+	return limit_add(board->limits, name, 1, BUDGET_MONTH_MS) == OK &&
+	       counted;
+}
+
+Test(scoreboard, forty_thousand_budgets_have_room_at_the_turn_of_a_month)
+{
+	int counted = 0;
+
+	for (int user = 0; user < 40000; user++)
+		counted += spend_first(user, "2026-01") &&
+			   spend_first(user, "2026-02");
+	cr_expect_eq(counted, 40000);
 }

@@ -4,10 +4,13 @@
 #include "api/throttle.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/scoreboard.h"
+#include "base/log.h"
 #include "http/memory.h"
 
 #define MOST 3
@@ -21,13 +24,17 @@ static struct memory_answer answer;
 static void
 setup(void)
 {
+	log_setup(LOG_ERROR, "test");
 	app.limits = limits_map(1000);
+	app.logins = limits_map(1000);
 	cr_assert_not_null(app.limits);
+	cr_assert_not_null(app.logins);
 }
 
 static void
 teardown(void)
 {
+	limits_unmap(app.logins);
 	limits_unmap(app.limits);
 }
 
@@ -149,6 +156,50 @@ Test(throttle, a_changed_window_begins_anew)
 	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 429);
 	usleep(1100000);
 	cr_expect_eq(try_once("anna", "192.0.2.1", PASSES), 0);
+}
+
+/* How many of so many names that nobody has can be tried, each from another
+ * network. */
+static int
+try_names(int count)
+{
+	char address[64];
+	char name[32];
+	int passed = 0;
+
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(name, sizeof(name), "nobody-%d", i);
+		(void)snprintf(address, sizeof(address), "2001:db8:%x:%x::1",
+		    (unsigned)i >> 16, (unsigned)i & 0xffff);
+		passed += try_once(name, address, FAILS) == 0;
+	}
+	return passed;
+}
+
+Test(throttle, strangers_take_no_place_from_the_limits_of_users)
+{
+	char name[32];
+	int counted = 0;
+
+	cr_expect_lt(try_names(2000), 2000, "there are no more places");
+	for (int i = 0; i < 500; i++) {
+		(void)snprintf(name, sizeof(name), "requests:%d", i);
+		counted +=
+		    limit_take(app.limits, name, 1, 1, 60000, NULL) == OK;
+	}
+	cr_expect_eq(counted, 500);
+}
+
+Test(throttle, a_board_has_room_for_twenty_thousand_wrong_passwords)
+{
+	struct scoreboard *board = scoreboard_map(NULL, 1);
+
+	cr_assert_not_null(board);
+	limits_unmap(app.logins);
+	app.logins = board->logins;
+	cr_expect_eq(try_names(20000), 20000);
+	app.logins = NULL;
+	scoreboard_unmap(board);
 }
 
 enum registration { MADE, BROKEN };
