@@ -270,8 +270,8 @@ begin
             raise exception '% has no key %', who, key_prefix;
         end if;
     end if;
-    if what not in ('requests', 'calls', 'tokens', 'budget') then
-        raise exception 'a limit is requests, calls, tokens or budget, not %', what;
+    if what is null or what not in ('requests', 'calls', 'tokens', 'budget') then
+        raise exception 'what is requests, calls, tokens or budget, not %', what;
     end if;
     -- infinity and NaN are above every number
     if what = 'budget' and not (amount between 0 and 9223372 and amount = round(amount, 12)) then

@@ -595,6 +595,15 @@ def test_an_amount_that_is_none_is_refused_in_a_line(four, user, capfd, what, am
         assert len(done.stderr.splitlines()) == 1 and f", not {amount}" in done.stderr
 
 
+@pytest.mark.parametrize("what", ["null", "''", "'call'"])
+def test_what_is_no_limit_is_refused_in_a_line(four, user, capfd, what):
+    with pytest.raises(subprocess.CalledProcessError):
+        four.psql(f"select admin.set_limit('{user.email}', {what}, 5)")
+    said = capfd.readouterr().err.splitlines()[0]
+    assert "what is requests, calls, tokens or budget, not " in said
+    assert four.psql(f"select * from admin.limits where email = '{user.email}'") == []
+
+
 @pytest.mark.parametrize("what, amount", [
     ("calls", "1"), ("tokens", "9223372036854775807"), ("budget", "0"),
     ("budget", "9223372"), ("budget", "0.000000000001"), ("requests", "2.0"), ("budget", None)])
