@@ -68,6 +68,8 @@ bool inflight_is_left(const struct inflight *table);
 struct inflight_slot *inflight_enter(struct inflight *table,
     const struct call_row *row);
 void inflight_text(struct inflight_slot *slot, const char *text, size_t len);
+/* So many characters of answer in all, texts and what is none. */
+void inflight_generated(struct inflight_slot *slot, int64_t characters);
 /* The call has the tokens and the cost of row now: it is sent, or it is over and
  * its record on its way. */
 void inflight_used(struct inflight_slot *slot, const struct call_row *row);

@@ -98,8 +98,9 @@ struct call_row {
 	bool estimated;    /* the tokens are our estimate */
 	int64_t cost_pico; /* pico-dollars */
 	/* Of a call that runs, for who has to end it; not in the line: the
-	 * price of a token of the answer, and how long that is in all. */
-	int64_t answer_pico, answer_bytes;
+	 * price of a token of the answer, and how many characters of it were
+	 * generated. */
+	int64_t answer_pico, answer_chars;
 	int64_t latency_us, first_token_us;
 	int64_t started_us, finished_us; /* wall clock */
 	int64_t http_status;             /* the provider's */

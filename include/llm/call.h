@@ -108,8 +108,10 @@ struct call {
 	                              bytes of it are kept, then metadata
 	                              gets "response_truncated":true */
 	struct call_usage usage;
-	int64_t prompt_estimate;                      /* tokens; -1 unknown */
-	int64_t cost_pico;                            /* -1 unknown */
+	int64_t generated;       /* characters so far, of every choice: text,
+	                              reasoning, calls of tools */
+	int64_t prompt_estimate; /* tokens; -1 unknown */
+	int64_t cost_pico;       /* -1 unknown */
 	int64_t started_us, ended_us, first_token_us; /* monotonic; 0 none */
 	int64_t started_wall_us;
 	enum durable durable; /* how the record was kept */

@@ -19,8 +19,12 @@
 int64_t price_cost(const struct catalog_price *price,
     const struct call_usage *usage);
 
-/* Tokens of text by estimate: characters / CHARACTERS_A_TOKEN, at least 1 for any text,
+/* Tokens by estimate: characters / CHARACTERS_A_TOKEN, at least 1 for any text,
  * 0 for none. */
+int64_t price_tokens(int64_t characters);
 int64_t price_estimate_tokens(const char *text, size_t len);
+
+/* Of text in UTF-8. */
+int64_t price_characters(const char *text, size_t len);
 
 #endif /* LLM_PRICE_H */

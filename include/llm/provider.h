@@ -21,10 +21,12 @@ struct llm_provider {
 	    struct llm_request *out);
 	/* Reads one event of a stream into event's flags and usage into call;
 	 * the text that it adds is appended to call->text and event's text
-	 * points there.  ERR_UPSTREAM when it is garbage, or an error: then
-	 * call_fail() was called. */
+	 * points there, and all that it adds is counted (usage_add()).
+	 * ERR_UPSTREAM when it is garbage, or an error: then call_fail() was
+	 * called. */
 	enum err (*read_event)(struct call *call, struct call_event *event);
-	/* Reads the text and the usage of a whole answer (call->body). */
+	/* Reads the text and the usage of a whole answer (call->body), and
+	 * counts it (usage_add()). */
 	enum err (*read_body)(struct call *call);
 	/* Fills error_* of call from upstream_status and body. */
 	void (*map_error)(struct call *call);

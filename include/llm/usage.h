@@ -10,10 +10,20 @@
 /* Reads OpenAI's usage object into call->usage; anything else is left alone. */
 void usage_read(struct call *call, const struct jsonr *usage);
 
-/* Estimated tokens of the text in an OpenAI messages array. */
-int64_t usage_of_messages(const struct jsonr *messages);
+/*
+ * Tokens of an OpenAI request's prompt by estimate: of the texts of its messages,
+ * of tools and of whatever else there is to read; a picture counts as 1,000, and
+ * sound, films and files as that and more; at least 1.  What a call reserves and
+ * what one without usage is charged are this.
+ */
+int64_t usage_of_prompt(const struct jsonr *request);
 
-/* Fills in the counts that were not reported, marked as estimated. */
+/* Counts what was generated, into call->generated: a choice's message, or the
+ * delta of one. */
+void usage_add(struct call *call, const struct jsonr *message);
+
+/* Fills in the counts that were not reported, marked as estimated: the prompt's
+ * as it was reserved, the answer's by what was generated. */
 void usage_estimate(struct call *call);
 
 /*

@@ -19,6 +19,7 @@
 #include "http/problem.h"
 #include "http/response.h"
 #include "llm/price.h"
+#include "llm/usage.h"
 #include "json/read.h"
 
 #define MINUTE_MS   60000
@@ -344,16 +345,15 @@ read_size_or_reply(struct http_request *req, const struct call *call,
 	const struct jsonr *body = NULL;
 	enum err err = ERR_MEMORY;
 
-	*out =
-	    (struct size){ .prompt = price_estimate_tokens(call->request_json,
-			       call->request_len),
-		    .ceiling = own_ceiling(call->target),
-		    .choices = 1,
-		    .parts = count_from(call) };
+	*out = (struct size){ .ceiling = own_ceiling(call->target),
+		.choices = 1,
+		.parts = count_from(call) };
 	if (arena != NULL)
 		err = call_request(call, arena, &body);
-	if (err == OK)
+	if (err == OK) {
+		out->prompt = usage_of_prompt(body);
 		read_members(bad, body, out);
+	}
 	arena_free(arena);
 	if (err == OK && problem_fields_any(bad)) {
 		(void)problem_fields_reply(bad);

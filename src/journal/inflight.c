@@ -164,7 +164,6 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 	char *end = slot->data + slot->text + used;
 	size_t backed;
 
-	slot->row.answer_bytes += (int64_t)len;
 	if (len > text_room(slot) - used)
 		len = text_room(slot) - used;
 	if (len == 0)
@@ -177,6 +176,12 @@ inflight_text(struct inflight_slot *slot, const char *text, size_t len)
 	memcpy(end, text, len);
 	end[len] = '\0';
 	atomic_store(&slot->text_len, (unsigned)(used + len));
+}
+
+void
+inflight_generated(struct inflight_slot *slot, int64_t characters)
+{
+	slot->row.answer_chars = characters;
 }
 
 void

@@ -92,7 +92,7 @@ echo_new(struct arena *arena, const struct call *call, struct echo **out)
 		return ERR_MEMORY;
 	echo->rest = echo->text;
 	echo->created_s = clock_wall_us() / 1000000;
-	echo->prompt_tokens = usage_of_messages(messages);
+	echo->prompt_tokens = usage_of_prompt(request);
 	echo->completion_tokens =
 	    price_estimate_tokens(echo->text, strlen(echo->text));
 	*out = echo;

@@ -222,6 +222,8 @@ read_chunk(struct call *call, struct call_event *event,
 		return ERR_UPSTREAM;
 	}
 	usage_read(call, usage);
+	for (size_t i = 0; i < jsonr_count(choices); i++)
+		usage_add(call, jsonr_get(jsonr_at(choices, i), "delta"));
 	event->usage_only = is_there(usage) && jsonr_count(choices) == 0;
 	read_delta(call, event, first_choice(choices));
 	return buf_ok(&call->text) ? OK : ERR_MEMORY;
@@ -274,16 +276,19 @@ read_message(struct call *call, const struct jsonr *message)
 static enum err
 read_answer(struct call *call, const struct jsonr *answer)
 {
+	const struct jsonr *choices = jsonr_get(answer, "choices");
 	const struct jsonr *choice;
 
 	if (is_there(jsonr_get(answer, "error"))) {
 		call_fail(call, "upstream_error", NULL);
 		return ERR_UPSTREAM;
 	}
-	choice = first_choice(jsonr_get(answer, "choices"));
+	choice = first_choice(choices);
 	if (jsonr_kind(choice) != JSONR_OBJECT)
 		return ERR_UPSTREAM;
 	usage_read(call, jsonr_get(answer, "usage"));
+	for (size_t i = 0; i < jsonr_count(choices); i++)
+		usage_add(call, jsonr_get(jsonr_at(choices, i), "message"));
 	read_message(call, jsonr_get(choice, "message"));
 	return buf_ok(&call->text) ? OK : ERR_MEMORY;
 }

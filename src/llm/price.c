@@ -40,15 +40,27 @@ price_cost(const struct catalog_price *price, const struct call_usage *usage)
 }
 
 int64_t
-price_estimate_tokens(const char *text, size_t len)
+price_characters(const char *text, size_t len)
 {
 	int64_t characters = 0;
 
-	if (len == 0)
-		return 0;
 	for (size_t i = 0; i < len; i++)
 		characters += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return characters;
+}
+
+int64_t
+price_tokens(int64_t characters)
+{
+	if (characters <= 0)
+		return 0;
 	return characters < CHARACTERS_A_TOKEN
 		   ? 1
 		   : characters / CHARACTERS_A_TOKEN;
+}
+
+int64_t
+price_estimate_tokens(const char *text, size_t len)
+{
+	return price_tokens(price_characters(text, len));
 }

@@ -79,8 +79,7 @@ prepare_parsed(struct relay *relay, struct progress *progress,
 	if (parsed != NULL)
 		err = call_request(call, parsed, &call->request);
 	if (err == OK) {
-		call->prompt_estimate =
-		    usage_of_messages(jsonr_get(call->request, "messages"));
+		call->prompt_estimate = usage_of_prompt(call->request);
 		err = prepare(relay, progress, arena);
 	}
 	call->request = NULL;

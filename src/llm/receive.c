@@ -79,7 +79,10 @@ note_text(struct progress *progress, size_t old)
 {
 	const struct buf *text = &progress->call->text;
 
-	if (progress->slot != NULL && text->len > old)
+	if (progress->slot == NULL)
+		return;
+	inflight_generated(progress->slot, progress->call->generated);
+	if (text->len > old)
 		inflight_text(progress->slot, text->data + old,
 		    text->len - old);
 }

@@ -82,6 +82,21 @@ def test_unreported_usage_is_estimated_and_marked(instance, user):
     assert rows == [["t", "t"]]
 
 
+def test_the_tools_and_pictures_of_a_prompt_count_in_its_estimate(instance, user):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 500_000}}
+    tools = [dict(TOOLS[0], function=dict(TOOLS[0]["function"], description="d" * 4000))]
+
+    def tokens(**more):
+        got = user.chat("usage=0 chunks=1", **more)
+        return int(instance.psql("select prompt_tokens from minuted.calls"
+                                 f" where id = '{got.headers['X-Call-Id']}'")[0][0])
+
+    assert tokens() == 4
+    assert tokens(tools=tools) == (16 + len(json.dumps(tools))) // 4
+    parts = [{"type": "text", "text": "usage=0 chunks=1"}, picture]
+    assert tokens(messages=[{"role": "user", "content": parts}]) == 1004
+
+
 def test_cost_is_tokens_times_price(instance, user):
     model = "m-" + tag()[:8]
     instance.psql(

@@ -330,6 +330,57 @@ def test_failed_calls_and_clients_that_leave_give_back(four, user):
     wait_until(lambda: dear(user, 1, max_tokens=4).status == 200, 5, every=0.1)
 
 
+# Twenty pieces of 400 characters, a hundred tokens each, of thirty.
+PIECES = "chunks=30 stall=20 size=400"
+EVERYTHING = ["into=content", "into=arguments", "into=function_call", "into=refusal",
+              "into=reasoning_content", "chunks=1 second=30"]
+
+
+def left_early(user, words):
+    """A stream of which twenty pieces came, still open."""
+    stream = user.chat_stream(f"{PIECES} {words}", model="dear", max_tokens=9)
+    assert stream.status == 200
+    events = stream.events()
+    for _ in range(20):
+        next(events)
+    return stream
+
+
+@pytest.mark.parametrize("words", EVERYTHING)
+def test_who_leaves_before_the_usage_pays_for_what_came(four, user, words):
+    limit(four, user, "budget", 1000)
+    stream = left_early(user, words)
+    stream.close()
+    status, tokens, estimated, dollars = wait_until(lambda: ends_of(four, stream))
+    assert (status, estimated) == ("cancelled", "t")
+    assert 1800 <= int(tokens) == int(dollars) <= 2000
+    assert dear(user).status == 429
+
+
+@pytest.mark.parametrize("words", EVERYTHING)
+def test_a_whole_answer_without_usage_is_paid_for(four, user, words):
+    got = user.chat(f"chunks=20 size=400 usage=0 {words}", model="dear")
+    assert got.status == 200
+    _, tokens, estimated, dollars = ends_of(four, got)
+    assert estimated == "t" and 2000 <= int(tokens) == int(dollars) <= 3100
+
+
+def test_what_a_prompt_reserves_is_what_it_costs_by_estimate(four, user):
+    four.psql("select admin.set_price('openai', 'long', 1000000, 0, 0)")
+    body = {"tools": [{"type": "function", "function": {
+        "name": "look", "parameters": {"type": "object", "description": "d" * 4000}}}]}
+    limit(four, user, "budget", 5000)
+    stream = user.chat_stream("chunks=2 delay=5", model="long", **body)
+    next(stream.events())
+    stream.close()
+    cost = int(wait_until(lambda: ends_of(four, stream))[3])
+    assert 1000 < cost < 1100
+    limit(four, user, "budget", 2 * cost - 1)
+    assert user.chat("chunks=2 delay=5", model="long", stream=True, **body).status == 429
+    limit(four, user, "budget", 2 * cost)
+    assert user.chat("chunks=2 delay=0", model="long", stream=True, **body).status == 200
+
+
 def with_dear_model(make_instance, **env):
     instance = make_instance(env={"OPENAI_MODELS": "dear", **env})
     instance.psql("select admin.set_price('openai', 'dear', 0, 1000000, 0)")
@@ -393,6 +444,21 @@ def test_what_a_killed_worker_had_answered_is_paid_for(make_instance):
     assert dear(key, 1, max_tokens=left).status == 429
     assert dear(user, 1, max_tokens=left).status == 429
     assert dear(user, 1, max_tokens=left - 1).status == 200
+    for stream in streams:
+        stream.close()
+
+
+def test_everything_that_a_killed_worker_had_answered_is_paid_for(make_instance):
+    instance = with_dear_model(make_instance, WORKERS=2)
+    user = instance.user()
+    limit(instance, user, "budget", 100_000)
+    streams = [left_early(user, words) for words in EVERYTHING]
+    kill_workers(instance)
+    ends = [wait_until(lambda s=s: ends_of(instance, s), 20) for s in streams]
+    for words, (status, tokens, estimated, dollars) in zip(EVERYTHING, ends):
+        assert (words, status, estimated) == (words, "interrupted", "t")
+        assert 1800 <= int(tokens) == int(dollars) <= 2000, words
+    assert spent(instance, user) == sum(int(dollars) for *_, dollars in ends)
     for stream in streams:
         stream.close()
 

@@ -23,6 +23,8 @@ class Plan:
 
     defaults = {
         "chunks": 3,  # words of the answer
+        "into": "content",  # member that they are in; arguments: of a tool's call
+        "second": 0,  # words of choice 1, which begins when choice 0 has ended
         "obey": 0,  # 1: not more words than the request's ceiling
         "delay": 0.0,  # seconds between two
         "first": 0.0,  # seconds before the answer begins
@@ -170,10 +172,11 @@ class Provider:
         return True
 
     async def whole(self, writer, plan, body):
-        message = {"role": "assistant", "content": ""}
+        text = ""
         for index in range(plan.chunks):
-            message["content"] += plan.word(index)
+            text += plan.word(index)
             await asyncio.sleep(plan.delay)
+        message = {"role": "assistant", "content": "", **self.added(plan, text)}
         reason = "stop"
         if plan.tool:
             reason = "tool_calls"
@@ -186,6 +189,12 @@ class Provider:
         answer["choices"] = [
             {"index": 0, "message": message, "finish_reason": reason}
         ]
+        if plan.second:
+            text = "".join(map(plan.word, range(plan.second)))
+            message = {"role": "assistant", "content": text}
+            answer["choices"].append(
+                {"index": 1, "message": message, "finish_reason": "stop"}
+            )
         if plan.usage:
             answer["usage"] = self.usage(plan)
         await self.answer(writer, 200, answer)
@@ -196,7 +205,10 @@ class Provider:
             b"Transfer-Encoding: chunked\r\n\r\n"
         )
         index = 0
-        while index < plan.chunks or plan.endless:
+        while index < plan.chunks + plan.second or plan.endless:
+            choice = int(plan.second > 0 and index >= plan.chunks)
+            if choice and index == plan.chunks:
+                await self.event(writer, plan, self.chunk(body, {}, "stop"))
             if index == plan.stall:
                 await writer.drain()
                 await asyncio.sleep(3600)
@@ -204,10 +216,10 @@ class Provider:
                 await writer.drain()
                 return False
             await self.odd_event(writer, plan, index)
-            delta = {"content": plan.word(index)}
+            delta = self.added(plan, plan.word(index))
             if index == 0:
                 delta["role"] = "assistant"
-            await self.event(writer, plan, self.chunk(body, delta))
+            await self.event(writer, plan, self.chunk(body, delta, None, choice))
             row["sent"] = index = index + 1
             if plan.delay:
                 await asyncio.sleep(plan.delay)
@@ -225,7 +237,8 @@ class Provider:
 
     async def finish(self, writer, plan, body):
         reason = "tool_calls" if plan.tool else "stop"
-        await self.event(writer, plan, self.chunk(body, {}, reason))
+        choice = int(plan.second > 0)
+        await self.event(writer, plan, self.chunk(body, {}, reason, choice))
         options = body.get("stream_options") or {}
         if plan.usage and options.get("include_usage"):
             last = self.envelope(body, "chat.completion.chunk")
@@ -266,13 +279,21 @@ class Provider:
             "model": body.get("model"),
         }
 
-    def chunk(self, body, delta, reason=None):
+    def chunk(self, body, delta, reason=None, choice=0):
         chunk = self.envelope(body, "chat.completion.chunk")
         chunk["choices"] = [
-            {"index": 0, "delta": delta, "finish_reason": reason}
+            {"index": choice, "delta": delta, "finish_reason": reason}
         ]
         chunk["sent_at"] = time.monotonic()
         return chunk
+
+    @staticmethod
+    def added(plan, text):
+        if plan.into == "arguments":
+            return {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
+        if plan.into == "function_call":
+            return {"function_call": {"arguments": text}}
+        return {plan.into: text}
 
     @staticmethod
     def tool(body):

@@ -267,10 +267,10 @@ Test(inflight, what_a_call_used_is_found_with_it)
 	row.cost_pico = 50;
 	slot = inflight_enter(table, &row);
 	inflight_text(slot, text, sizeof(text));
-	inflight_text(slot, text, 3);
+	inflight_generated(slot, 3 * INFLIGHT_TEXT_MAX);
 	inflight_each(table, see_figures, &found);
 	cr_expect_eq(found.answer_pico, 7);
-	cr_expect_eq(found.answer_bytes, 2 * INFLIGHT_TEXT_MAX + 3,
+	cr_expect_eq(found.answer_chars, 3 * INFLIGHT_TEXT_MAX,
 	    "also what is not kept");
 	cr_expect_eq(found.completion_tokens, -1);
 	row.prompt_tokens = 6;

@@ -10,7 +10,6 @@
 #include "http/sse.h"
 #include "llm/echo.h"
 #include "llm/provider.h"
-#include "llm/usage.h"
 #include "json/read.h"
 
 static char name[] = "p", model[] = "m", upstream[] = "up", url[] = "https://h",
@@ -236,6 +235,28 @@ Test(openai, odd_but_harmless_events_add_nothing)
 	}
 }
 
+Test(openai, every_choice_of_an_event_counts)
+{
+	struct call_event event;
+	struct bench bench;
+
+	start(&bench, "{}", true);
+	cr_expect_eq(read_event(&bench,
+			 "{\"choices\":[{\"index\":1,\"delta\":{\"content\":"
+			 "\"other\"}},{\"index\":0,\"delta\":{\"tool_calls\":["
+			 "{\"function\":{\"arguments\":\"{}\"}}]}}]}",
+			 &event),
+	    OK);
+	cr_expect_eq(bench.call->generated, 7);
+	cr_expect_eq(read_event(&bench,
+			 "{\"choices\":[{\"delta\":{\"reasoning_content\":"
+			 "\"so\"}}]}",
+			 &event),
+	    OK);
+	cr_expect_eq(bench.call->generated, 9);
+	stop(&bench);
+}
+
 static enum err
 read_body(struct bench *bench, const char *body)
 {
@@ -261,6 +282,13 @@ Test(openai, a_whole_answer_gives_text_and_usage)
 	    OK);
 	cr_expect_str_eq(buf_str(&bench.call->text),
 	    "{\"content\":null,\"tool_calls\":[1]}");
+	stop(&bench);
+	cr_expect_eq(read_body(&bench,
+			 "{\"choices\":[{\"message\":{\"content\":\"hi\","
+			 "\"reasoning\":\"so\"}},{\"index\":1,\"message\":{"
+			 "\"content\":\"ho\"}}]}"),
+	    OK);
+	cr_expect_eq(bench.call->generated, 6, "all of it");
 	stop(&bench);
 }
 
@@ -339,22 +367,6 @@ Test(openai, a_short_key_keeps_all_words_back)
 	cr_expect_str_eq(bench.call->error_detail,
 	    "The model provider refused the request.");
 	stop(&bench);
-}
-
-Test(openai, tokens_of_messages_are_those_of_their_texts)
-{
-	static const char request[] =
-	    "[{\"role\":\"system\",\"content\":\"12345678\"},"
-	    "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"
-	    "\"1234\"},{\"type\":\"image_url\"}]},{\"content\":null},7]";
-	struct arena *arena = arena_new();
-	struct jsonr *messages;
-
-	cr_assert_eq(jsonr_parse(arena, request, strlen(request), &messages,
-			 NULL),
-	    OK);
-	cr_expect_eq(usage_of_messages(messages), 3);
-	arena_free(arena);
 }
 
 static enum err

@@ -102,8 +102,8 @@ Test(relay, tool_calls_pass_and_count_as_the_first_token)
 	bench_start(&bench);
 	answer = bench_ask(&bench, "tools", true);
 	cr_expect(has(answer, FAKE_TOOL));
-	/* estimated: 3 tokens of prompt, none of text; latency, first token */
-	cr_expect(has(bench_line(&bench), "\tcompleted\tt\t3\t0\t"));
+	/* estimated: 3 tokens of prompt, 1 of the call; latency, first token */
+	cr_expect(has(bench_line(&bench), "\tcompleted\tt\t3\t1\t"));
 	cr_expect_not(has(bench_line(&bench), "\t\\N\t200\t"));
 	free(answer);
 	bench_stop(&bench);
