@@ -32,6 +32,7 @@ struct call;
 
 #define CALL_TEXT_MAX (4 * 1024 * 1024)  /* bytes of answer kept for the log */
 #define CALL_BODY_MAX (16 * 1024 * 1024) /* bytes of a whole answer; S-43 */
+#define CALL_N_MAX    128                /* choices of a request */
 
 enum call_end {
 	CALL_OPEN = 0, /* not over */
@@ -53,7 +54,7 @@ struct call_event {
 	const char *text; /* what it adds to choice 0's text; "" if nothing */
 	size_t text_len;
 	bool tool;       /* it adds to a tool call */
-	bool finished;   /* it carries a finish_reason */
+	bool finished;   /* every choice has had its finish_reason */
 	bool usage_only; /* the usage chunk that we asked for */
 	bool done;       /* the terminator: hold it back until sink->end */
 };
@@ -108,6 +109,10 @@ struct call {
 	                              bytes of it are kept, then metadata
 	                              gets "response_truncated":true */
 	struct call_usage usage;
+	int64_t choices; /* that were asked for; 0: only the terminator tells
+	                    that all are finished */
+	int64_t choices_finished;
+	bool is_finished[CALL_N_MAX];
 	int64_t generated;       /* characters so far, of every choice: text,
 	                              reasoning, calls of tools */
 	int64_t prompt_estimate; /* tokens; -1 unknown */
@@ -143,6 +148,9 @@ struct http_request *outlet_request(struct outlet *outlet);
 /* call's request parsed: the handler's, or parsed here into arena. */
 enum err call_request(const struct call *call, struct arena *arena,
     const struct jsonr **out) MUST_CHECK;
+
+/* How many choices request asks for; 0 when that cannot be read. */
+int64_t call_choices(const struct jsonr *request);
 
 /* Relay thread only, from here on. */
 

@@ -54,7 +54,7 @@ struct progress {
 	int64_t head_us;         /* the head came */
 	bool events;             /* the answer is an event stream */
 	bool begun;              /* sink->begin() was called */
-	bool finished;           /* a finish_reason came */
+	bool finished;           /* every choice's finish_reason came */
 	bool done;               /* the terminator came */
 	bool paused;             /* bytes() said PAUSE */
 	bool running_logged;

@@ -22,12 +22,11 @@
 #include "llm/usage.h"
 #include "json/read.h"
 
-#define MINUTE_MS   60000
-#define COMPARE_MS  60000 /* with the tables, a subject with a budget */
-#define READING_MS  5000  /* for the thread that reads what was spent */
-#define WAIT_TURNS  200   /* for the others, times WAIT_NS */
-#define WAIT_NS     5000000
-#define CHOICES_MAX 128 /* of a request: n */
+#define MINUTE_MS  60000
+#define COMPARE_MS 60000 /* with the tables, a subject with a budget */
+#define READING_MS 5000  /* for the thread that reads what was spent */
+#define WAIT_TURNS 200   /* for the others, times WAIT_NS */
+#define WAIT_NS    5000000
 
 /* What a call has reserved of a subject (a user, or a key). */
 struct share {
@@ -317,7 +316,7 @@ read_members(struct problem_fields *bad, const struct jsonr *body,
 	int64_t newer = 0;
 	int64_t older = 0;
 
-	body_int(bad, body, "n", OPTIONAL, 1, CHOICES_MAX, &out->choices);
+	body_int(bad, body, "n", OPTIONAL, 1, CALL_N_MAX, &out->choices);
 	body_int(bad, body, "max_completion_tokens", OPTIONAL, 1, INT32_MAX,
 	    &newer);
 	body_int(bad, body, "max_tokens", OPTIONAL, 1, INT32_MAX, &older);

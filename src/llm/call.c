@@ -108,6 +108,7 @@ call_new(struct http_request *req, const struct call_sink *sink,
 	call->sink_data = sink_data;
 	call->kind = "chat.completion";
 	call->usage = (struct call_usage){ -1, -1, -1, -1, false };
+	call->choices = 1;
 	call->prompt_estimate = -1;
 	call->cost_pico = -1;
 	call->durable = DURABLE_NONE;
@@ -134,6 +135,18 @@ call_request(const struct call *call, struct arena *arena,
 	if (err == OK)
 		*out = parsed;
 	return err;
+}
+
+int64_t
+call_choices(const struct jsonr *request)
+{
+	const struct jsonr *n = jsonr_get(request, "n");
+	int64_t choices = 0;
+
+	if (jsonr_kind(n) == JSONR_NULL)
+		return 1;
+	(void)!jsonr_int(n, 1, CALL_N_MAX, &choices); /* 0 then */
+	return choices;
 }
 
 static const struct failure *

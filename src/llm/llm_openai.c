@@ -163,19 +163,25 @@ build(struct arena *arena, const struct call *call, struct llm_request *out)
 	return build_body(arena, call, out);
 }
 
-/* choice 0 of several: the one that says so, or that says nothing. */
+/* 0 of one that says nothing. */
+static int64_t
+index_of(const struct jsonr *choice)
+{
+	int64_t index = 0;
+
+	(void)!jsonr_int(jsonr_get(choice, "index"), 0, INT64_MAX, &index);
+	return index;
+}
+
+/* choice 0 of several */
 static const struct jsonr *
 first_choice(const struct jsonr *choices)
 {
 	const struct jsonr *choice;
-	int64_t index;
 
 	for (size_t i = 0; i < jsonr_count(choices); i++) {
 		choice = jsonr_at(choices, i);
-		index = 0;
-		(void)!jsonr_int(jsonr_get(choice, "index"), 0, INT64_MAX,
-		    &index);
-		if (index == 0)
+		if (index_of(choice) == 0)
 			return choice;
 	}
 	return NULL;
@@ -187,6 +193,31 @@ is_there(const struct jsonr *value)
 	return value != NULL && jsonr_kind(value) != JSONR_NULL;
 }
 
+/* Some servers give an empty reason until there is one. */
+static bool
+is_end(const struct jsonr *choice)
+{
+	const char *reason;
+	size_t len;
+
+	return jsonr_string(jsonr_get(choice, "finish_reason"), &reason,
+		   &len) == OK &&
+	       len > 0;
+}
+
+/* What every choice has: what it adds, and whether it ends. */
+static void
+read_choice(struct call *call, const struct jsonr *choice)
+{
+	int64_t index = index_of(choice);
+
+	usage_add(call, jsonr_get(choice, "delta"));
+	if (!is_end(choice) || index >= CALL_N_MAX || call->is_finished[index])
+		return;
+	call->is_finished[index] = true;
+	call->choices_finished++;
+}
+
 static void
 read_delta(struct call *call, struct call_event *event,
     const struct jsonr *choice)
@@ -195,7 +226,6 @@ read_delta(struct call *call, struct call_event *event,
 	const char *text;
 	size_t len;
 
-	event->finished = is_there(jsonr_get(choice, "finish_reason"));
 	event->tool = is_there(jsonr_get(delta, "tool_calls")) ||
 		      is_there(jsonr_get(delta, "function_call"));
 	if (jsonr_string(jsonr_get(delta, "content"), &text, &len) != OK ||
@@ -223,7 +253,9 @@ read_chunk(struct call *call, struct call_event *event,
 	}
 	usage_read(call, usage);
 	for (size_t i = 0; i < jsonr_count(choices); i++)
-		usage_add(call, jsonr_get(jsonr_at(choices, i), "delta"));
+		read_choice(call, jsonr_at(choices, i));
+	event->finished =
+	    call->choices > 0 && call->choices_finished >= call->choices;
 	event->usage_only = is_there(usage) && jsonr_count(choices) == 0;
 	read_delta(call, event, first_choice(choices));
 	return buf_ok(&call->text) ? OK : ERR_MEMORY;

@@ -79,6 +79,7 @@ prepare_parsed(struct relay *relay, struct progress *progress,
 	if (parsed != NULL)
 		err = call_request(call, parsed, &call->request);
 	if (err == OK) {
+		call->choices = call_choices(call->request);
 		call->prompt_estimate = usage_of_prompt(call->request);
 		err = prepare(relay, progress, arena);
 	}

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from client import chat_body
-from instance import wait_until
+from instance import Instance, wait_until
 
 TOOLS = [{"type": "function", "function": {
     "name": "weather", "parameters": {"type": "object", "properties": {
@@ -213,6 +213,36 @@ def test_a_stream_that_breaks_never_gets_a_terminator(user, trouble):
     record = ended(user, stream)
     assert record["status"] == "failed", record
     assert "word0 word1 " in json.dumps(record)
+
+
+@pytest.fixture(scope="module")
+def hasty(postgres, provider):
+    """An instance that waits half a second for the next word."""
+    instance = Instance(postgres, provider=provider, env={"PROVIDER_IDLE_TIMEOUT": "500ms"})
+    instance.start()
+    yield instance
+    instance.stop()
+
+
+@pytest.mark.parametrize("asked", [{"n": 2}, {"n": "2"}])
+@pytest.mark.parametrize("trouble, error", [
+    ("cut=3", "upstream_truncated"), ("stall=3", "upstream_timeout")])
+def test_a_stream_that_ends_before_all_choices_gets_no_terminator(hasty, trouble, error, asked):
+    user = hasty.user()
+    user.check = False  # of the n that is a string
+    with user.chat_stream(f"chunks=2 second=9 {trouble}", **asked) as stream:
+        texts = stream.texts()
+    assert "[DONE]" not in texts and error in texts[-1]
+    record = ended(user, stream)
+    assert (record["status"], record["error"]) == ("failed", error)
+
+
+@pytest.mark.parametrize("last", ["as it should", "cut", "stall"])
+def test_a_stream_of_which_all_choices_are_finished_is_complete(hasty, last):
+    user = hasty.user()
+    with user.chat_stream(f"chunks=2 second=2 last={last}", n=2) as stream:
+        assert stream.texts()[-1] == "[DONE]"
+    assert ended(user, stream)["status"] == "completed"
 
 
 @pytest.mark.parametrize("trouble", ["cut=0", "nonsense=1"])

@@ -36,6 +36,7 @@ class Plan:
         "errorevent": -1,  # an event that is an error object
         "endless": 0,  # 1: chunks without end
         "unterminated": 0,  # 1: ends without finish_reason and [DONE]
+        "last": "",  # cut, stall: what comes after finish_reason
         "size": 0,  # bytes a word, 0: short ones
         "status": 200,  # anything else is an error answer
         "retry_after": 0,
@@ -229,6 +230,13 @@ class Provider:
                 delta["role"] = "assistant"
             await self.event(writer, plan, self.chunk(body, delta))
         if not plan.unterminated:
+            reason = "tool_calls" if plan.tool else "stop"
+            choice = int(plan.second > 0)
+            await self.event(writer, plan, self.chunk(body, {}, reason, choice))
+            if plan.last == "stall":
+                await asyncio.sleep(3600)
+            if plan.last == "cut":
+                return False
             await self.finish(writer, plan, body)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -236,9 +244,6 @@ class Provider:
         return True
 
     async def finish(self, writer, plan, body):
-        reason = "tool_calls" if plan.tool else "stop"
-        choice = int(plan.second > 0)
-        await self.event(writer, plan, self.chunk(body, {}, reason, choice))
         options = body.get("stream_options") or {}
         if plan.usage and options.get("include_usage"):
             last = self.envelope(body, "chat.completion.chunk")

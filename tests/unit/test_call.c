@@ -8,6 +8,7 @@
 #include "http/memory.h"
 #include "http/response.h"
 #include "llm/call.h"
+#include "json/read.h"
 
 static char name[] = "p", model[] = "m", upstream[] = "up";
 
@@ -146,4 +147,30 @@ Test(call, the_row_is_what_is_known_now)
 	cr_expect_eq(row.first_token_us, 1000);
 	cr_expect_str_eq(row.request_text, "question");
 	stop(&bench);
+}
+
+static int64_t
+choices_of(const char *text)
+{
+	struct arena *arena = arena_new();
+	struct jsonr *request;
+	int64_t choices;
+
+	cr_assert_eq(jsonr_parse(arena, text, strlen(text), &request, NULL),
+	    OK);
+	choices = call_choices(request);
+	arena_free(arena);
+	return choices;
+}
+
+Test(call, choices_are_as_many_as_n_or_nobody_knows)
+{
+	cr_expect_eq(choices_of("{}"), 1);
+	cr_expect_eq(choices_of("{\"n\":null}"), 1);
+	cr_expect_eq(choices_of("{\"n\":2}"), 2);
+	cr_expect_eq(choices_of("{\"n\":128}"), 128);
+	cr_expect_eq(choices_of("{\"n\":129}"), 0);
+	cr_expect_eq(choices_of("{\"n\":0}"), 0);
+	cr_expect_eq(choices_of("{\"n\":2.0}"), 0);
+	cr_expect_eq(choices_of("{\"n\":\"2\"}"), 0);
 }

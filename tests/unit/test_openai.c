@@ -235,6 +235,42 @@ Test(openai, odd_but_harmless_events_add_nothing)
 	}
 }
 
+/* Is all finished after the event? */
+static bool
+is_finished(struct bench *bench, const char *data)
+{
+	struct call_event event;
+
+	cr_expect_eq(read_event(bench, data, &event), OK, "%s", data);
+	return event.finished;
+}
+
+#define END(index) \
+	"{\"choices\":[{\"index\":" index ",\"finish_reason\":\"stop\"}]}"
+
+Test(openai, all_choices_that_were_asked_for_have_to_be_finished)
+{
+	struct bench bench;
+
+	start(&bench, "{}", true);
+	bench.call->choices = 3;
+	cr_expect_not(is_finished(&bench, END("0")));
+	cr_expect_not(is_finished(&bench, END("0")));
+	cr_expect_not(is_finished(&bench, END("2")));
+	cr_expect_not(is_finished(&bench, END("128")));
+	cr_expect_not(is_finished(&bench,
+	    "{\"choices\":[{\"index\":1,\"finish_reason\":null}]}"));
+	cr_expect_not(is_finished(&bench,
+	    "{\"choices\":[{\"index\":1,\"finish_reason\":\"\"}]}"));
+	cr_expect(is_finished(&bench, END("1")));
+	cr_expect(is_finished(&bench, "{\"choices\":[]}"), "and stay so");
+	stop(&bench);
+	start(&bench, "{}", true);
+	bench.call->choices = 0;
+	cr_expect_not(is_finished(&bench, END("0")), "who knows");
+	stop(&bench);
+}
+
 Test(openai, every_choice_of_an_event_counts)
 {
 	struct call_event event;
