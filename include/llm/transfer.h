@@ -20,6 +20,7 @@ struct transfer;  /* one request */
 
 enum transfer_result {
 	TRANSFER_OK = 0,
+	/* These three: nothing of the request was sent. */
 	TRANSFER_UNREACHABLE, /* no name, no route, refused, not allowed */
 	TRANSFER_TIMEOUT,     /* no connection in time */
 	TRANSFER_TLS,         /* no trusted TLS connection */

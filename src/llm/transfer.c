@@ -395,17 +395,41 @@ static const struct {
 	{ CURLE_OUT_OF_MEMORY, TRANSFER_MEMORY },
 };
 
-static enum transfer_result
-result_of(const struct transfer *transfer, CURLcode code)
+/* Of the request, so far. */
+static long
+bytes_sent(const struct transfer *transfer)
 {
-	if (code != CURLE_OK && transfer->stopped)
-		return TRANSFER_STOPPED;
-	if (code != CURLE_OK && transfer->refused)
-		return TRANSFER_UNREACHABLE;
+	long bytes = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+	return bytes;
+}
+
+static enum transfer_result
+result_by_code(CURLcode code)
+{
 	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
 		if (results[i].code == code)
 			return results[i].result;
 	return TRANSFER_INVALID;
+}
+
+/* Nobody knows what became of a request that was sent over a kept connection,
+ * also when there is no other connection to send it again. */
+static enum transfer_result
+result_of(const struct transfer *transfer, CURLcode code)
+{
+	enum transfer_result result = code != CURLE_OK && transfer->refused
+					  ? TRANSFER_UNREACHABLE
+					  : result_by_code(code);
+
+	if (code != CURLE_OK && transfer->stopped)
+		return TRANSFER_STOPPED;
+	if ((result == TRANSFER_UNREACHABLE || result == TRANSFER_TIMEOUT ||
+		result == TRANSFER_TLS) &&
+	    bytes_sent(transfer) > 0)
+		return TRANSFER_CUT;
+	return result;
 }
 
 static const char *
@@ -498,16 +522,6 @@ take_bytes(char *data, size_t size, size_t count, void *arg)
 	}
 	transfer->stopped = true;
 	return CURL_WRITEFUNC_ERROR;
-}
-
-/* Of the request, so far. */
-static long
-bytes_sent(const struct transfer *transfer)
-{
-	long bytes = 0;
-
-	(void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
-	return bytes;
 }
 
 /* Whether libcurl may send the request: for the second time too?

@@ -247,7 +247,8 @@ fake_stray(struct fake *fake, int fd, bool later)
 static inline bool
 fake_whole(struct fake *fake, int fd, const char *path)
 {
-	if (fake_is(path, "json") || fake_is(path, "once"))
+	if (fake_is(path, "json") || fake_is(path, "once") ||
+	    fake_is(path, "gone"))
 		return fake_json(fd, 200, "", FAKE_WHOLE("Fine."));
 	if (fake_is(path, "more") || fake_is(path, "later"))
 		return fake_stray(fake, fd, fake_is(path, "later"));
@@ -336,8 +337,11 @@ fake_serve(void *arg)
 
 	while (fake_request(peer->fake, peer->fd, path, sizeof(path))) {
 		atomic_fetch_add(&peer->fake->requests, 1);
-		/* "once" leaves when it is asked again. */
-		if (fake_is(path, "once") && peer->served > 0)
+		/* "once" leaves when it is asked again; "gone" for good. */
+		if (fake_is(path, "gone") && peer->served > 0)
+			shutdown(peer->fake->listener, SHUT_RDWR);
+		if ((fake_is(path, "once") || fake_is(path, "gone")) &&
+		    peer->served > 0)
 			break;
 		if (!fake_whole(peer->fake, peer->fd, path))
 			break;

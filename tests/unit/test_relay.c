@@ -164,6 +164,26 @@ Test(relay, a_kept_connection_that_died_is_not_the_clients_problem)
 	bench_stop(&bench);
 }
 
+/* It may have done what it was asked before it left. */
+Test(relay, a_call_that_was_sent_is_billed_though_the_provider_is_gone)
+{
+	struct bench bench;
+	char *answer;
+
+	bench_start(&bench);
+	free(bench_ask(&bench, "gone", false));
+	answer = bench_ask(&bench, "gone", false);
+	cr_expect(has(answer, "Status: 502"));
+	cr_expect(has(answer, "upstream_truncated"), "%s", answer);
+	cr_expect_eq(atomic_load(&bench.fake.requests), 2);
+	/* 3 tokens of prompt by estimate */
+	cr_expect(has(bench_line(&bench),
+		      "\tfailed\tf\t3\t0\t\\N\t\\N\tt\t3000\t"),
+	    "%s", bench_line(&bench));
+	free(answer);
+	bench_stop(&bench);
+}
+
 static void
 expect_own_answer(const char *scenario)
 {
