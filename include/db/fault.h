@@ -14,7 +14,10 @@ enum err fault_err(const char *sqlstate);
 /* The server no longer has the prepared statement, or not in this shape. */
 bool fault_is_stale_statement(const char *sqlstate);
 
-/* The message quotes a value that came from outside. */
-bool fault_quotes_value(const char *sqlstate);
+/*
+ * What is said instead of a message that quotes a value from outside, in quotes
+ * of the server's language; NULL: that message quotes none.
+ */
+const char *fault_words(const char *sqlstate);
 
 #endif /* DB_FAULT_H */

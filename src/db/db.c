@@ -98,7 +98,7 @@ db_library_version(void)
 	return PG_VERSION;
 }
 
-/* The first line of text, cut to size; NULL is empty. */
+/* The first line of text, cut to size between characters; NULL is empty. */
 static void
 copy_line(char *out, size_t size, const char *text)
 {
@@ -107,8 +107,11 @@ copy_line(char *out, size_t size, const char *text)
 	if (text == NULL)
 		text = "";
 	len = strcspn(text, "\n");
-	if (len >= size)
+	if (len >= size) {
 		len = size - 1;
+		while (len > 0 && (text[len] & 0xc0) == 0x80)
+			len--;
+	}
 	memcpy(out, text, len);
 	out[len] = '\0';
 }
@@ -521,15 +524,16 @@ note_failure(struct db *db, const PGresult *res)
 {
 	struct db_fault *fault = &db->fault;
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *words;
 
 	copy_line(fault->sqlstate, sizeof(fault->sqlstate),
 	    state == NULL ? "08006" : state); /* made by libpq itself */
 	copy_line(fault->constraint, sizeof(fault->constraint),
 	    PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME));
-	copy_line(fault->message, sizeof(fault->message),
-	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
-	if (fault_quotes_value(fault->sqlstate))
-		fault->message[strcspn(fault->message, "\"")] = '\0';
+	words = fault_words(fault->sqlstate);
+	if (words == NULL)
+		words = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	copy_line(fault->message, sizeof(fault->message), words);
 	if (!fault_is_stale_statement(fault->sqlstate))
 		return fault_err(fault->sqlstate);
 	db->stale = true;

@@ -28,15 +28,33 @@ static const struct {
 	{ "P0001", ERR_INPUT }, /* raised by our functions */
 };
 
+/* As above.  A message of class 22 quotes the value. */
+static const struct {
+	const char *prefix;
+	const char *text;
+} words[] = {
+	{ "22001", "a text is too long" },
+	{ "22003", "a number is out of range" },
+	{ "22007", "a time is none" },
+	{ "22008", "a time is out of range" },
+	{ "22021", "a text is not UTF-8" },
+	{ "22P02", "a value is none of its type" },
+	{ "22P05", "a text has a character that cannot be kept" },
+	{ "22", "a value cannot be taken" },
+};
+
+static bool
+begins_with(const char *sqlstate, const char *prefix)
+{
+	return strncmp(sqlstate, prefix, strlen(prefix)) == 0;
+}
+
 enum err
 fault_err(const char *sqlstate)
 {
-	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++) {
-		const char *prefix = meanings[i].prefix;
-
-		if (strncmp(sqlstate, prefix, strlen(prefix)) == 0)
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++)
+		if (begins_with(sqlstate, meanings[i].prefix))
 			return meanings[i].err;
-	}
 	return ERR_BUG;
 }
 
@@ -49,8 +67,11 @@ fault_is_stale_statement(const char *sqlstate)
 	       strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "42P05") == 0;
 }
 
-bool
-fault_quotes_value(const char *sqlstate)
+const char *
+fault_words(const char *sqlstate)
 {
-	return strncmp(sqlstate, "22", 2) == 0;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (begins_with(sqlstate, words[i].prefix))
+			return words[i].text;
+	return NULL;
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/codec.h"
 #include "failing.h"
 #include "scratch_db.h"
 
@@ -229,6 +230,43 @@ Test(db, a_bad_value_is_never_quoted)
 	cr_expect_null(strstr(db_fault(db)->message, "sesame"));
 	cr_expect_eq(db_query(db, DB_PRICES_PROBLEM, json, NULL), ERR_INPUT);
 	cr_expect_null(strstr(db_fault(db)->message, "sesame"));
+}
+
+/* What quotes mean depends on the language of the server. */
+Test(db, a_bad_value_is_quoted_in_no_language)
+{
+	static const char *const quotes[] = { "\"sesame\"", "»sesame«",
+		"« sesame »", "'sesame'", "sesame" };
+	char sql[256];
+
+	for (size_t i = 0; i < sizeof(quotes) / sizeof(*quotes); i++) {
+		(void)snprintf(sql, sizeof(sql),
+		    "do $x$ begin raise exception using errcode = '22P02',"
+		    " message = $y$ungültige Eingabesyntax: %s$y$; end $x$",
+		    quotes[i]);
+		cr_expect_eq(db_script(db, sql), ERR_INPUT);
+		cr_expect_null(strstr(db_fault(db)->message, "sesame"), "%s",
+		    db_fault(db)->message);
+		cr_expect_neq(db_fault(db)->message[0], '\0');
+	}
+}
+
+Test(db, a_long_message_is_cut_between_characters)
+{
+	static const char *const fill[] = { "", "x", "xx", "xxx" };
+	const char *said = db_fault(db)->message;
+	char sql[256];
+
+	for (size_t i = 0; i < sizeof(fill) / sizeof(*fill); i++) {
+		(void)snprintf(sql, sizeof(sql),
+		    "do $x$ begin raise exception '%s%%', repeat('😀', 99); "
+		    "end $x$",
+		    fill[i]);
+		cr_expect_eq(db_script(db, sql), ERR_INPUT);
+		cr_expect_gt(strlen(said), 248);
+		cr_expect_eq(codec_utf8_valid(said, strlen(said)), strlen(said),
+		    "%zu", i);
+	}
 }
 
 Test(db, a_slow_statement_times_out_and_the_connection_stays)

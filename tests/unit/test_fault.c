@@ -40,8 +40,10 @@ Test(fault, stale_statements_are_recognised)
 	cr_expect_not(fault_is_stale_statement("23505"));
 }
 
-Test(fault, messages_about_values_quote_them)
+Test(fault, messages_about_values_are_replaced)
 {
-	cr_expect(fault_quotes_value("22P02"));
-	cr_expect_not(fault_quotes_value("23505"));
+	cr_expect_str_eq(fault_words("22P02"), "a value is none of its type");
+	cr_expect_str_eq(fault_words("22000"), "a value cannot be taken");
+	cr_expect_null(fault_words("23505"));
+	cr_expect_null(fault_words(""));
 }
