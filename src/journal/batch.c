@@ -154,6 +154,10 @@ bury(struct writer *w, const struct record_view *record)
 	codec_hex(record->line, record->len, hex);
 	args[1] = hex;
 	err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
+	if (err != OK && !is_passing(err)) {
+		args[3] = fault.sqlstate; /* it may be for the reason */
+		err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
+	}
 	free(hex);
 	if (err != OK)
 		return err;
@@ -164,6 +168,17 @@ bury(struct writer *w, const struct record_view *record)
 	if (record->kind == RECORD_CALL)
 		end_running(w, record);
 	return OK;
+}
+
+/* A good record is refused while its month's partition is made, once. */
+static enum err
+write_alone(struct writer *w, const struct record_view *record)
+{
+	enum err err = send_patiently(w, record, 1);
+
+	if (err == OK || !poisoned(w->db, err))
+		return err;
+	return bury(w, record);
 }
 
 /* Records of one kind.  A refused batch is halved until the culprits are
@@ -177,7 +192,7 @@ write_lines(struct writer *w, const struct record_view *records, size_t count)
 	if (err == OK || !poisoned(w->db, err))
 		return err;
 	if (count == 1)
-		return bury(w, records);
+		return write_alone(w, records);
 	err = write_lines(w, records, count / 2);
 	if (err != OK)
 		return err;

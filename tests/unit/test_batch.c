@@ -4,6 +4,8 @@
  */
 #include "journal/batch.h"
 
+#include <pthread.h>
+
 #include "journal_rows.h"
 
 static struct db *db;
@@ -378,6 +380,104 @@ Test(batch, a_constraint_buries_too)
 	rows_expect(db,
 	    "(select sqlstate = '23514' from minuted.dead_letters)");
 	rows_expect(db, "not exists (select from minuted.usage_deltas)");
+}
+
+/* Refuses every event, with words of 400 bytes, two a letter. */
+static void
+refuse_events(void)
+{
+	scratch_do(db,
+	    "create function refuse() returns trigger language plpgsql as"
+	    " $$ begin raise exception using"
+	    " message = repeat(U&'\\00e4', 200); end $$;"
+	    "create trigger refuse before insert on minuted.events"
+	    " for each row execute function refuse()");
+}
+
+Test(batch, a_reason_that_has_to_be_cut_is_cut_between_characters)
+{
+	refuse_events();
+	WRITE(rows_event(rows_id(), "info"));
+	cr_expect_eq(buried, 1);
+	rows_expect(db, "(select (sqlstate, reason) = ('P0001',"
+			" repeat(U&'\\00e4', 127)) from minuted.dead_letters)");
+}
+
+Test(batch, a_reason_that_is_refused_is_the_state_alone)
+{
+	refuse_events();
+	scratch_do(db, "alter table minuted.dead_letters add constraint short"
+		       " check (length(reason) < 6)");
+	WRITE(rows_event(rows_id(), "info"));
+	cr_expect_eq(buried, 1);
+	rows_expect(db, "(select (sqlstate, reason) = ('P0001', 'P0001')"
+			" from minuted.dead_letters)");
+}
+
+/* Another worker, and a transaction that it meets. */
+struct other {
+	struct record_view view;
+	struct db *holder;
+	pthread_t thread;
+	uint64_t buried;
+	enum err err;
+};
+
+static void *
+write_beside(void *arg)
+{
+	struct other *other = arg;
+	struct db *own = scratch_connect(scratch_url, 20000);
+
+	other->err = batch_write(own, &other->view, 1, &other->buried);
+	db_free(own);
+	return NULL;
+}
+
+/* Writes beside what the holder has done, which is committed when that waits. */
+static void
+meet(struct other *other)
+{
+	pthread_create(&other->thread, NULL, write_beside, other);
+	rows_await(db, "exists (select from pg_locks as l join pg_stat_activity"
+		       " as a using (pid) where not l.granted and a.datname ="
+		       " current_database())");
+	cr_assert_eq(db_commit(other->holder), OK);
+	pthread_join(other->thread, NULL);
+	cr_expect_eq(other->err, OK);
+	db_free(other->holder);
+}
+
+static struct db *
+begin_beside(void)
+{
+	struct db *holder = scratch_connect(scratch_url, 20000);
+
+	cr_assert_eq(db_begin(holder), OK);
+	return holder;
+}
+
+/* A row for the default partition waits for the partition of its month, and is
+ * none of the default one's then. */
+Test(batch, a_lone_record_is_not_buried_while_its_partition_is_made)
+{
+	struct uuid id = rows_id();
+	struct other other = { 0 };
+	struct record *record;
+
+	id.bytes[0] = 1;
+	id.bytes[1] = 0; /* of December 2004 */
+	record = rows_call(id, "completed");
+	other.view = rows_view(record);
+	other.holder = begin_beside();
+	scratch_do(other.holder,
+	    "select minuted.partition_add('calls', m) from generate_series"
+	    "(timestamptz '2004-10-01', '2005-03-01', '1 month') as m");
+	meet(&other);
+	cr_expect_eq(other.buried, 0);
+	rows_expect(db, "(select count(*) = 1 from minuted.calls)");
+	rows_expect(db, "not exists (select from minuted.dead_letters)");
+	record_free(record);
 }
 
 Test(batch, a_schema_that_is_wrong_buries_nothing)
