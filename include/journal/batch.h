@@ -21,7 +21,8 @@
 
 /*
  * Writes count records.  OK: each is committed, as rows, or, when PostgreSQL
- * refuses it for what it contains, in minuted.dead_letters (added to *buried).
+ * refuses it for what it contains, in minuted.dead_letters (added to *buried
+ * unless it was there before).
  * ERR_BUSY, ERR_TIMEOUT: PostgreSQL is away, full or slow; some may be
  * committed.  ERR_MEMORY: nothing was sent.
  */

@@ -139,6 +139,23 @@ end_running(struct writer *w, const struct record_view *record)
 		    id);
 }
 
+/* One that is there already, from before a timeout or a crash, counts no more. */
+static enum err
+keep_dead(struct writer *w, const char *const *args)
+{
+	struct db_rows *rows = NULL;
+	enum err err = db_query(w->db, DB_JOURNAL_BURY, args, &rows);
+
+	if (rows_count(rows) > 0) {
+		(*w->buried)++;
+		log_warn("a record was refused with %s and is in "
+			 "minuted.dead_letters",
+		    args[2]);
+	}
+	rows_free(rows);
+	return err;
+}
+
 static enum err
 bury(struct writer *w, const struct record_view *record)
 {
@@ -153,21 +170,15 @@ bury(struct writer *w, const struct record_view *record)
 		return ERR_MEMORY;
 	codec_hex(record->line, record->len, hex);
 	args[1] = hex;
-	err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
+	err = keep_dead(w, args);
 	if (err != OK && !is_passing(err)) {
 		args[3] = fault.sqlstate; /* it may be for the reason */
-		err = db_query(w->db, DB_JOURNAL_BURY, args, NULL);
+		err = keep_dead(w, args);
 	}
 	free(hex);
-	if (err != OK)
-		return err;
-	(*w->buried)++;
-	log_warn("a record was refused with %s and is in "
-		 "minuted.dead_letters",
-	    fault.sqlstate);
-	if (record->kind == RECORD_CALL)
+	if (err == OK && record->kind == RECORD_CALL)
 		end_running(w, record);
-	return OK;
+	return err;
 }
 
 /* A good record is refused while its month's partition is made, once. */

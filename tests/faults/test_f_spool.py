@@ -14,8 +14,8 @@ import uuid
 
 import pytest
 
-from harness import (ROOT, Load, build_shim, crc32c, no_loss, note, segment_record,
-                     segment_records, segments, settle, spool_figures, u32)
+from harness import (ROOT, Load, Transaction, build_shim, crc32c, no_loss, note,
+                     segment_record, segment_records, segments, settle, spool_figures, u32)
 from instance import BINARY, USER, wait_until
 
 
@@ -537,12 +537,14 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
          "every record that was synced is delivered, once")
 
 
-def left_in_spool(instance, cluster, user, count=6):
+def left_in_spool(instance, cluster, user, count=6, events=0):
     """Answers whose records are in the spool of an instance that has stopped."""
     instance.know(user)
     cluster.stop("immediate")
     answers = [user.chat(f"away {n}") for n in range(count)]
     assert all(a.status == 200 for a in answers)
+    for _ in range(events):
+        assert user.post("/api/event-log", {"user_id": "u", "message": "m"}).status == 201
     os.killpg(instance.process.pid, signal.SIGKILL)
     instance.process.wait()
     cluster.start()
@@ -631,14 +633,15 @@ def put_into_spool(instance, changes):
     for path in segments(instance):
         data = path.read_bytes()
         fresh = data[:40]
-        for _, each, line in segment_records(data):
+        for at, each, line in segment_records(data):
+            kind = int.from_bytes(data[at + 12 : at + 16], "little")
             what, change = None, None
             if b"\tcompleted\t" in line:
                 what, change = next(todo, (None, None))
             if what:
                 done[what] = str(uuid.UUID(bytes=each))
                 line = spoil(line, *change)
-            fresh += segment_record(1, each, line)
+            fresh += segment_record(kind, each, line)
         rewrite(path, fresh)
     assert len(done) == len(changes)
     return done
@@ -651,9 +654,11 @@ def test_f15_poison_is_set_aside_and_blocks_nobody(cluster, make_instance):
     answers = left_in_spool(instance, cluster, user, 16)
     put = put_into_spool(instance, {**POISON, **ODD})
     instance.start_minuted()
-    wait_until(lambda: instance.psql("select count(*) from minuted.dead_letters")
-               == [[str(len(POISON))]])
+    buried = "select count(*), count(distinct record) from minuted.dead_letters"
+    once = [[str(len(POISON))] * 2]
+    wait_until(lambda: instance.psql(buried) == once)
     settle(instance)
+    assert instance.psql(buried) == once
     rows = instance.psql("select split_part(convert_from(record, 'utf8'), E'\\t', 2) "
                          "from minuted.dead_letters")
     assert {row[0] for row in rows} == {put[what] for what in POISON}
@@ -673,6 +678,25 @@ def test_f15_poison_is_set_aside_and_blocks_nobody(cluster, make_instance):
     figures["missing"] -= len(letters)  # kept there
     note("F-15", "records that PostgreSQL refuses, and odd ones that it has to take",
          len(put), figures, "they go to dead_letters with the reason, the others go in")
+
+
+def test_f15_what_was_buried_before_a_timeout_is_buried_once(cluster, make_instance):
+    """Events come after calls: a lock on theirs begins the batch again."""
+    instance = make_instance(cluster=cluster)
+    user = instance.user()
+    answers = left_in_spool(instance, cluster, user, 16, events=16)
+    put_into_spool(instance, POISON)
+    holder = Transaction(instance, "lock table minuted.events")
+    instance.start_minuted()
+    buried = "select count(*), count(distinct record) from minuted.dead_letters"
+    wait_until(lambda: instance.psql(buried)[0][1] == str(len(POISON)))
+    time.sleep(8)  # some timeouts
+    assert instance.psql(buried) == [[str(len(POISON))] * 2]
+    holder.end()
+    settle(instance)
+    assert instance.psql(buried) == [[str(len(POISON))] * 2]
+    assert instance.psql("select count(*) from minuted.events") == [["16"]]
+    assert completed(instance, answers) == len(answers) - len(POISON)
 
 
 def test_f15_a_copy_that_is_refused_shows_no_text_in_any_log(cluster, make_instance):

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "base/codec.h"
 #include "journal_rows.h"
 
 static struct db *db;
@@ -414,6 +415,40 @@ Test(batch, a_reason_that_is_refused_is_the_state_alone)
 			" from minuted.dead_letters)");
 }
 
+Test(batch, what_is_refused_again_is_buried_once)
+{
+	struct record *bad = rows_event(rows_id(), "nonsense");
+	struct record_view view = rows_view(bad);
+
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(batch_write(db, &view, 1, &buried), OK);
+	WRITE(rows_event(rows_id(), "nonsense"));
+	cr_expect_eq(buried, 2);
+	rows_expect(db, "(select count(*) = 2 from minuted.dead_letters)");
+	record_free(bad);
+}
+
+Test(batch, what_was_buried_before_a_timeout_is_not_buried_after_it)
+{
+	struct db *slow = scratch_connect(scratch_url, 300);
+	struct record *bad = rows_call(rows_id(), "no status");
+	struct record *good = rows_event(rows_id(), "info");
+	struct record_view views[] = { rows_view(bad), rows_view(good) };
+
+	cr_assert_eq(db_begin(db), OK);
+	scratch_do(db, "lock table minuted.events");
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(batch_write(slow, views, 2, &buried), ERR_TIMEOUT);
+	db_rollback(db);
+	cr_expect_eq(batch_write(slow, views, 2, &buried), OK);
+	cr_expect_eq(buried, 1);
+	rows_expect(db, "(select count(*) = 1 from minuted.dead_letters) and"
+			" (select count(*) = 1 from minuted.events)");
+	record_free(bad);
+	record_free(good);
+	db_free(slow);
+}
+
 /* Another worker, and a transaction that it meets. */
 struct other {
 	struct record_view view;
@@ -455,6 +490,24 @@ begin_beside(void)
 
 	cr_assert_eq(db_begin(holder), OK);
 	return holder;
+}
+
+Test(batch, what_two_bury_at_once_is_buried_once)
+{
+	struct record *bad = rows_event(rows_id(), "nonsense");
+	struct other other = { .view = rows_view(bad) };
+	char *hex = malloc(2 * bad->len + 1);
+	const char *args[] = { "event", hex, "23514", "" };
+
+	cr_assert_not_null(hex);
+	codec_hex(bad->line, bad->len, hex);
+	other.holder = begin_beside();
+	cr_assert_eq(db_query(other.holder, DB_JOURNAL_BURY, args, NULL), OK);
+	meet(&other);
+	cr_expect_eq(other.buried, 0);
+	rows_expect(db, "(select count(*) = 1 from minuted.dead_letters)");
+	free(hex);
+	record_free(bad);
 }
 
 /* A row for the default partition waits for the partition of its month, and is

@@ -110,6 +110,30 @@ Test(migrate, a_missing_migration_is_an_old_database)
 	cr_expect_eq(state(), MIGRATE_TOO_OLD, "nothing of it was kept");
 }
 
+/* Of a program that does not know that it may be there already. */
+static const char bury[] =
+    "insert into minuted.dead_letters (kind, record, sqlstate, reason)"
+    " select kind, 'r', '22021', '' from unnest('{call,call,event}'::text[])"
+    " as kind";
+
+Test(migrate, dead_letters_that_were_kept_twice_stay_and_no_third_one_comes)
+{
+	scratch_do(db,
+	    "delete from minuted.migrations where name = '0019_buried_once';"
+	    "drop trigger dead_letters_once on minuted.dead_letters;"
+	    "drop function minuted.bury_once();"
+	    "drop index minuted.dead_letters_by_record");
+	scratch_do(db, bury);
+	cr_assert_eq(migrate_run(db), OK, "%s", db_fault(db)->message);
+	scratch_do(db, bury);
+	scratch_do(db, "do $$ begin assert (select count(*) = 3"
+		       " from minuted.dead_letters); end $$");
+	scratch_do(db, "truncate minuted.dead_letters");
+	scratch_do(db, bury);
+	scratch_do(db, "do $$ begin assert (select count(*) = 2"
+		       " from minuted.dead_letters); end $$");
+}
+
 Test(migrate, a_newer_database_is_served_unless_marked_breaking)
 {
 	scratch_do(db, "insert into minuted.migrations (name, checksum)"
