@@ -585,8 +585,8 @@ def test_a_budget_that_nobody_asked_under_is_no_free_call(dear_alone, provider):
 def test_spend_that_waits_in_the_spool_is_a_503_and_no_free_call(dear_alone):
     cluster, instance = dear_alone
     user = instance.user()
-    limit(instance, user, "budget", 6)
     key = key_of(user, instance)
+    limit(instance, user, "budget", 6)
     assert dear(key).status == 200
     cluster.stop("immediate")
     assert [dear(key).status for _ in range(4)] == [200] * 4
