@@ -381,6 +381,7 @@ slot_create(int dir_fd, const char *name, const struct buf *head, int *out)
 
 	if (fd < 0)
 		return ERR_SYSTEM;
+	give_to_owner(dir_fd, fd);
 	if (slot_write(fd, head->data, head->len) == OK && fsync(fd) == 0 &&
 	    fsync(dir_fd) == 0) {
 		*out = fd;
@@ -403,12 +404,15 @@ slot_reserve(int fd, uint64_t bytes)
 enum err
 slot_make_next(int dir_fd, uint64_t bytes, int *out)
 {
-	int fd = openat(dir_fd, SLOT_NEXT,
-	    O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int cause;
+	int cause, fd;
 
+	/* One may be left by a process that was killed, another user's too. */
+	(void)unlinkat(dir_fd, SLOT_NEXT, 0);
+	fd = openat(dir_fd, SLOT_NEXT,
+	    O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ERR_SYSTEM;
+	give_to_owner(dir_fd, fd);
 	if (slot_reserve(fd, bytes) && fsync(fd) == 0 && fsync(dir_fd) == 0) {
 		*out = fd;
 		return OK;
@@ -443,10 +447,11 @@ keep_bytes(int dir_fd, const char *name, const char *bytes, size_t len)
 	enum err err;
 	int fd;
 
-	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-	    0600);
+	fd = openat(dir_fd, name,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ERR_SYSTEM;
+	give_to_owner(dir_fd, fd);
 	err = slot_write(fd, bytes, len);
 	if (err == OK && fsync(fd) != 0)
 		err = ERR_SYSTEM;

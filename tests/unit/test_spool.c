@@ -754,6 +754,56 @@ Test(spool, what_root_makes_belongs_to_the_directory_s_owner)
 	(void)close(fd);
 }
 
+/* Room that a killed run of another user has left: even root's, since who may
+ * open it is not to matter. */
+Test(spool, room_that_cannot_be_opened_is_made_anew)
+{
+	const uid_t owner = 12345;
+	struct spool *spool;
+	char path[256];
+
+	make("0");
+	put("0/" SLOT_NEXT, "left", 0);
+	path_in(path, "0");
+	if (geteuid() == 0) {
+		cr_assert_eq(chown(dir, owner, owner), 0);
+		cr_assert_eq(chown(path, owner, owner), 0);
+		cr_assert_eq(seteuid(owner), 0);
+	}
+	spool = open_slot(0, MIB);
+	cr_expect(spool_has_place(spool));
+	cr_expect_eq(append(spool, 0, 2), OK);
+	expect_delivered(spool, "ab");
+	spool_close(spool);
+	cr_assert_eq(seteuid(getuid()), 0);
+}
+
+Test(spool, what_root_writes_belongs_to_the_directory_s_owner)
+{
+	const uid_t owner = 12345;
+	struct spool *spool;
+	char name[SLOT_NAME_SIZE];
+	struct stat st;
+
+	if (geteuid() != 0)
+		return; /* nobody else can give files away */
+	cr_assert_eq(chown(dir, owner, owner), 0);
+	spool = open_slot(0, MIB);
+	for (uint8_t i = 0; i < 2; i++) { /* the second without room ready */
+		cr_expect_eq(append(spool, i, 1), OK);
+		spool_seal(spool);
+		cr_assert_eq(spool_oldest(spool, name), OK);
+		cr_assert_eq(fstatat(spool_dir_fd(spool), name, &st, 0), 0);
+		cr_expect_eq(st.st_uid, owner);
+		cr_assert_eq(spool_remove(spool, name), OK);
+	}
+	cr_assert_eq(slot_quarantine(spool_dir_fd(spool), "x", "bad", 3), OK);
+	cr_assert_eq(fstatat(spool_dir_fd(spool), "x" SLOT_BAD_SUFFIX, &st, 0),
+	    0);
+	cr_expect_eq(st.st_uid, owner);
+	spool_close(spool);
+}
+
 Test(spool, a_lock_that_is_a_link_to_nothing_is_not_followed)
 {
 	char path[256];
