@@ -765,10 +765,13 @@ take_again(struct spool *spool)
 		err = ERR_SYSTEM;
 	if (err == OK)
 		err = move_to(spool, fd, &slot);
-	if (err == OK)
+	if (err == OK) { /* what was proven may be of another disk */
+		probe_fini(&spool->probe);
+		atomic_store(&spool->board->proven_us, 0);
 		log_warn("spool %s/%s was removed or replaced: it was made "
 			 "again, what was in it is not delivered",
 		    spool->dir, spool->slot_name);
+	}
 	slot_release(&slot);
 	(void)close(fd); /* only read */
 	return err;

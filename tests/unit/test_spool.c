@@ -579,6 +579,24 @@ Test(spool, no_room_to_try_a_disk_is_no_failure)
 	spool_close(spool);
 }
 
+Test(spool, a_new_disk_is_tried_in_a_file_of_its_own)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 0);
+
+	cr_expect_eq(spool_probe(spool), OK);
+	remove_in("");
+	cr_expect_eq(spool_look(spool), OK);
+	cr_expect_not(spool_is_proven(spool, SPOOL_SURE_MS), "the old one is");
+	no_probe = true;
+	cr_expect_eq(spool_probe(spool), ERR_BUSY);
+	cr_expect_not(spool_is_proven(spool, SPOOL_SURE_MS));
+	no_probe = false;
+	cr_expect_eq(spool_probe(spool), OK);
+	cr_expect(spool_is_proven(spool, SPOOL_SURE_MS));
+	spool_close(spool);
+}
+
 Test(spool, what_one_worker_finds_all_know)
 {
 	struct spool_board board = { 0 };
