@@ -127,6 +127,7 @@ struct journal_stats {
 	uint64_t lost;    /* done(DURABLE_NONE) */
 	uint64_t corrupt; /* places in the spool, kept in .bad files */
 	uint64_t queued, spool_bytes;
+	uint64_t passed_over; /* of the spool: what cannot be used */
 	bool database_up;
 	bool spool_up; /* false: a worker cannot write it, or waits for it */
 };

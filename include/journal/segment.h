@@ -70,5 +70,8 @@ enum err segment_scan(const char *bytes, size_t len,
 
 /* Only looks at the header: ERR_INPUT when it is of a newer version. */
 enum err segment_check(int dir_fd, const char *name) MUST_CHECK;
+/* The same, but all of it is read: ERR_SYSTEM when the disk does not give it
+ * back. */
+enum err segment_check_whole(int dir_fd, const char *name) MUST_CHECK;
 
 #endif /* JOURNAL_SEGMENT_H */

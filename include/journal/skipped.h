@@ -46,6 +46,13 @@ bool skipped_add(struct skipped *skipped, const char *slot,
 bool skipped_has(const struct skipped *skipped, const char *slot,
     const char *segment);
 
+/* It can be used, so that it is told again when it cannot: also one of which a
+ * worker told that has ended since. */
+void skipped_usable(struct skipped *skipped, const char *slot,
+    const char *segment);
+/* How much all workers pass over now; SKIPPED_TOLD: that much or more. */
+size_t skipped_count(const struct skipped_board *board);
+
 void skipped_begin(struct skipped *skipped);
 void skipped_end(struct skipped *skipped);
 

@@ -143,8 +143,11 @@ void spool_tell_stalled(struct spool *spool, bool stalled);
 enum err spool_oldest(struct spool *spool,
     char name[SLOT_NAME_SIZE]) MUST_CHECK;
 /* Not delivered or not removed, a segment waits until a round of spool_adopt()
- * finds that it can be read and the slot be written.  False: no memory. */
+ * finds that all of it can be read and the slot be written.  False: no memory. */
 bool spool_pass_over(struct spool *spool, const char *name, enum err why);
+/* Slots and segments of the whole directory that are passed over now, as far as
+ * the workers count them (skipped.h).  Never blocks. */
+size_t spool_passed_over(const struct spool *spool);
 /* Is nothing being written and nothing waiting that can be delivered? */
 bool spool_is_empty(struct spool *spool);
 /* Has a slot, of whatever worker, records that are not delivered?  What is

@@ -83,6 +83,7 @@ details_object(struct jsonw *w, const struct journal_stats *journal, bool up)
 	jsonw_kv(w, "status", journal->database_up ? "up" : "spooling");
 	jsonw_kv_int(w, "queued", (int64_t)journal->queued);
 	jsonw_kv_int(w, "spool_bytes", (int64_t)journal->spool_bytes);
+	jsonw_kv_int(w, "passed_over", (int64_t)journal->passed_over);
 	jsonw_kv_int(w, "dead_letters", (int64_t)journal->dead_letters);
 	jsonw_end_object(w);
 	jsonw_key(w, "spool");

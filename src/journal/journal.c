@@ -624,5 +624,6 @@ journal_stats(const struct journal *journal, struct journal_stats *out)
 	if (journal->spool == NULL)
 		return;
 	out->spool_bytes = spool_bytes(journal->spool);
+	out->passed_over = spool_passed_over(journal->spool);
 	out->spool_up = spool_is_writable(journal->spool);
 }

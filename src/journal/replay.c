@@ -3,7 +3,6 @@
  */
 #include "journal/replay.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -128,15 +127,7 @@ deliver(struct run *run, int dir_fd, const char *name)
 	struct segment_report report;
 	enum err err;
 
-	errno = 0;
 	err = segment_read(dir_fd, name, &visitor, &report);
-	if (err == ERR_SYSTEM && errno == EIO) {
-		log_error("segment %s of the spool cannot be read: kept as "
-			  "%s%s",
-		    name, name, SLOT_BAD_SUFFIX);
-		run->replay->corrupt++;
-		return set_aside(dir_fd, name);
-	}
 	if (err != OK)
 		return err;
 	if (report.torn_bytes > 0)

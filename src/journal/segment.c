@@ -12,6 +12,8 @@
 
 #include "base/codec.h"
 
+#define WHOLE (SIZE_MAX - 1) /* of a file */
+
 static const char segment_magic[8] = "MINSPOOL";
 static const char record_magic[4] = "MREC";
 
@@ -302,7 +304,7 @@ segment_read(int dir_fd, const char *name,
 	size_t len;
 	enum err err;
 
-	err = load(dir_fd, name, SIZE_MAX - 1, &bytes, &len);
+	err = load(dir_fd, name, WHOLE, &bytes, &len);
 	if (err != OK)
 		return err;
 	err = segment_scan(bytes, len, visitor, report);
@@ -310,17 +312,30 @@ segment_read(int dir_fd, const char *name,
 	return err;
 }
 
-enum err
-segment_check(int dir_fd, const char *name)
+/* Of the first max bytes. */
+static enum err
+check(int dir_fd, const char *name, size_t max)
 {
 	char *bytes;
 	size_t len;
 	enum err err;
 
-	err = load(dir_fd, name, SEGMENT_HEADER_SIZE, &bytes, &len);
+	err = load(dir_fd, name, max, &bytes, &len);
 	if (err != OK)
 		return err;
 	err = parse_header(bytes, len) == HEADER_NEWER ? ERR_INPUT : OK;
 	free(bytes);
 	return err;
+}
+
+enum err
+segment_check(int dir_fd, const char *name)
+{
+	return check(dir_fd, name, SEGMENT_HEADER_SIZE);
+}
+
+enum err
+segment_check_whole(int dir_fd, const char *name)
+{
+	return check(dir_fd, name, WHOLE);
 }

@@ -107,6 +107,22 @@ skipped_add(struct skipped *skipped, const char *slot, const char *segment)
 }
 
 void
+skipped_usable(struct skipped *skipped, const char *slot, const char *segment)
+{
+	untell(skipped->board, hash_of(slot, segment));
+}
+
+size_t
+skipped_count(const struct skipped_board *board)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < SKIPPED_TOLD; i++)
+		count += atomic_load(&board->told[i]) != 0;
+	return count;
+}
+
+void
 skipped_begin(struct skipped *skipped)
 {
 	for (size_t i = 0; i < skipped->count; i++)

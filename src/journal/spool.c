@@ -30,6 +30,9 @@
 #define GROUP_MAX ((size_t)1024 * 1024 * 1024)
 /* a worker that adopts holds a slot for milliseconds only */
 #define TAKE_WAIT_MS 3000
+/* When to read what is passed over takes longer than this, on a disk that fails
+ * slowly, it is done for a tenth of the time only. */
+#define AGAIN_SLOW_US 500000
 
 struct spool {
 	pthread_mutex_t lock;
@@ -44,7 +47,8 @@ struct spool {
 	int next_fd; /* SLOT_NEXT, or -1 */
 	struct probe probe;
 	struct skipped skipped;
-	bool looked; /* at each segment of this slot, once */
+	bool looked;      /* at each segment of this slot, once */
+	int64_t again_us; /* what is passed over in it is read, not before */
 	uint64_t bytes_max;
 	atomic_ullong other_bytes; /* of slots that no living worker counts */
 	atomic_bool failing;
@@ -905,6 +909,12 @@ spool_pass_over(struct spool *spool, const char *name, enum err why)
 	return known;
 }
 
+size_t
+spool_passed_over(const struct spool *spool)
+{
+	return skipped_count(&spool->board->skipped);
+}
+
 bool
 spool_is_empty(struct spool *spool)
 {
@@ -943,10 +953,12 @@ adopt_segment(struct spool *spool, int from_fd, const char *slot,
 		if (renameat(from_fd, name, spool->slot.dir_fd, name) != 0)
 			err = ERR_SYSTEM;
 	}
-	if (err == OK)
+	if (err == OK) {
 		(*moved)++;
-	else if (err != ERR_MISSING)
+		skipped_usable(&spool->skipped, slot, name);
+	} else if (err != ERR_MISSING) {
 		pass_over(spool, slot, name, err);
+	}
 }
 
 static enum err
@@ -1030,7 +1042,9 @@ adopt_others(struct spool *spool, const struct slot_names *slots, size_t *moved)
 		if (err == OK && (any || (atomic_load(&spool->board->waiting) &
 					     bit_of(number_of(name))) != 0))
 			err = adopt_slot(spool, name, moved);
-		if (err != OK) {
+		if (err == OK) {
+			skipped_usable(&spool->skipped, name, "");
+		} else {
 			pass_over(spool, name, "", err);
 			nothing_waits_in(spool, name);
 		}
@@ -1046,26 +1060,55 @@ spool_any_waits(const struct spool *spool)
 	return atomic_load(&spool->board->waiting) != 0;
 }
 
+/* Can all of it be read?  The lock is let go meanwhile, since a disk that fails
+ * takes its time to say so, and is taken again. */
+static enum err
+read_whole(struct spool *spool, const char *name)
+{
+	enum err err;
+
+	pthread_mutex_unlock(&spool->lock);
+	err = segment_check_whole(spool->slot.dir_fd, name);
+	pthread_mutex_lock(&spool->lock);
+	return err;
+}
+
+/* again: one that was passed over is not left as it is. */
+static void
+check_own_segment(struct spool *spool, const char *name, bool again)
+{
+	bool known = skipped_has(&spool->skipped, spool->slot_name, name);
+	enum err err = ERR_SYSTEM;
+
+	if (spool->looked && !known)
+		return;
+	if (!known)
+		err = segment_check(spool->slot.dir_fd, name);
+	else if (again)
+		err = read_whole(spool, name);
+	if (err == OK && !slot_is_ours(spool->slot.dir_fd))
+		err = ERR_SYSTEM;
+	if (err == OK)
+		skipped_usable(&spool->skipped, spool->slot_name, name);
+	else if (err != ERR_MISSING)
+		pass_over(spool, spool->slot_name, name, err);
+}
+
 /* Those of this slot that could not be read or removed: are they still so?  The
  * first time all are looked at. */
 static void
 check_own(struct spool *spool, const struct slot_names *names)
 {
-	bool ours = slot_is_ours(spool->slot.dir_fd);
+	int64_t began_us = clock_mono_us();
+	bool again = began_us >= spool->again_us;
+	int64_t took_us;
 
-	for (size_t i = 0; i < names->count; i++) {
-		const char *name = names->names[i];
-		enum err err = ours ? OK : ERR_SYSTEM;
-
-		if (spool->looked &&
-		    !skipped_has(&spool->skipped, spool->slot_name, name))
-			continue;
-		if (err == OK)
-			err = segment_check(spool->slot.dir_fd, name);
-		if (err != OK && err != ERR_MISSING)
-			pass_over(spool, spool->slot_name, name, err);
-	}
+	for (size_t i = 0; i < names->count; i++)
+		check_own_segment(spool, names->names[i], again);
 	spool->looked = true;
+	took_us = clock_mono_us() - began_us;
+	if (took_us > AGAIN_SLOW_US)
+		spool->again_us = began_us + 10 * took_us;
 }
 
 static void

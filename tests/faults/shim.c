@@ -7,6 +7,8 @@
  *	fsync-once PATH   one fsync or fdatasync of a file under PATH: EIO
  *	fsync PATH        every one
  *	write PATH        every write to a file under PATH: ENOSPC
+ *	read-once PATH    one read of a file under PATH: EIO
+ *	read PATH         every one
  *	stop-with-lock    the process stops while it has a lock that processes
  *	                  share, once
  *	hang              a thread that has given back such a lock goes no
@@ -40,6 +42,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ROBUST 0x10 /* in the kind of a mutex of glibc */
@@ -245,7 +248,7 @@ read_fault(char *line, size_t size)
 	in = open(file, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return 0;
-	got = (int)read(in, line, size - 1);
+	got = (int)syscall(SYS_read, in, line, size - 1);
 	close(in);
 	if (got <= 0)
 		return 0;
@@ -269,19 +272,25 @@ told(const char *kind, int fd)
 }
 
 static int
-sync_fails(int fd)
+fails(const char *once, const char *always, int fd)
 {
 	int saved = errno;
 
-	if (told("fsync-once", fd)) {
+	if (told(once, fd)) {
 		if (unlink(getenv("FAULT_FILE")) != 0)
 			return 0; /* another thread's was the one */
-	} else if (!told("fsync", fd)) {
+	} else if (!told(always, fd)) {
 		errno = saved;
 		return 0;
 	}
 	errno = EIO;
 	return 1;
+}
+
+static int
+sync_fails(int fd)
+{
+	return fails("fsync-once", "fsync", fd);
 }
 
 /* Is fd under PATH?  Then also its path and state. */
@@ -409,6 +418,19 @@ fsync(int fd)
 	if (done == 0)
 		remember_synced(fd);
 	return done;
+}
+
+ssize_t
+read(int fd, void *bytes, size_t len)
+{
+	static ssize_t (*next)(int, void *, size_t);
+
+	if (next == NULL)
+		next =
+		    (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
+	if (fd > 2 && fails("read-once", "read", fd))
+		return -1;
+	return next(fd, bytes, len);
 }
 
 ssize_t

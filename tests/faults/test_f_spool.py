@@ -118,9 +118,8 @@ def shimmed(make_fault_instance, cluster, **more):
     """An instance with shim.c, and the file that tells it what fails."""
     def prepare(instance):
         instance.fault = instance.dir / "run/fault"
-        instance.extra = {"LD_PRELOAD": str(build_shim()), "FAULT_FILE": str(instance.fault),
-                          **more}
-    return make_fault_instance(cluster=cluster, prepare=prepare)
+        instance.extra = {"LD_PRELOAD": str(build_shim()), "FAULT_FILE": str(instance.fault)}
+    return make_fault_instance(cluster=cluster, prepare=prepare, **more)
 
 
 @pytest.mark.slow
@@ -150,6 +149,73 @@ def test_f11_a_failed_fsync_seals_and_goes_on(cluster, make_fault_instance, prov
          figures_of(instance, answers),
          "the segment is sealed and another begun; failing on, 503 until it is over")
     assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
+
+
+def failing_disk(cluster, make_fault_instance):
+    """An instance whose disk is about to fail, with a segment that waits and
+    another that is being written, and the answers of both."""
+    instance = shimmed(make_fault_instance, cluster, env={"WORKERS": 1})
+    user = instance.user()
+    instance.know(user)
+    cluster.stop("immediate")
+    first = [user.chat(f"first {n}") for n in range(3)]
+    instance.fault.write_text(f"fsync-once {instance.dir}/spool\n")
+    rest = [user.chat(f"rest {n}") for n in range(3)]
+    assert [a.status for a in first + rest] == [200] * 6
+    assert len(segments(instance)) == 2
+    return instance, first, rest
+
+
+def set_aside(instance):
+    return list(pathlib.Path(instance.settings["SPOOL_DIR"]).glob("*/*.bad"))
+
+
+def test_f14_a_read_that_fails_once_costs_nothing(cluster, make_fault_instance):
+    instance, first, rest = failing_disk(cluster, make_fault_instance)
+    bad = segments(instance)[0]
+    instance.fault.write_text(f"read-once {bad}\n")
+    cluster.start()
+    wait_until(lambda: not instance.fault.exists())
+    settle(instance)
+    assert completed(instance, first + rest) == 6
+    assert figures_of(instance, first + rest)["duplicate"] == 0
+    assert told(instance, bad) == 1 and not set_aside(instance)
+
+
+def passed_over(instance):
+    return instance.http.get("/health").json()["details"]["journal"]["passed_over"]
+
+
+def test_f14_what_the_disk_does_not_give_back_waits_until_it_does(
+        cluster, make_fault_instance):
+    instance, first, rest = failing_disk(cluster, make_fault_instance)
+    bad = segments(instance)[0]
+    data = bad.read_bytes()
+    instance.fault.write_text(f"read {bad}\n")
+    workers = instance.workers()
+    cluster.start()
+    instance.wait_healthy()
+    wait_until(lambda: completed(instance, rest) >= 2, 20)  # one may begin in the other
+    wait_until(lambda: passed_over(instance) == 1)
+    time.sleep(11)  # two rounds that meet it again
+    assert told(instance, bad) == 1
+    assert bad.read_bytes() == data and not set_aside(instance)
+    assert completed(instance, first) == 0
+    figures = spool_figures(instance)
+    assert (figures["unreadable"], figures["segments"]) == (1, 1)
+    verified = instance.command("spool", "verify")
+    assert verified.returncode == 1
+    assert f"0/{bad.name}: cannot be read" in verified.stdout, verified
+    assert f"{bad}: Input/output error" in verified.stderr, verified
+    instance.fault.unlink()
+    settle(instance)
+    assert completed(instance, first + rest) == 6
+    assert passed_over(instance) == 0 and told(instance, bad) == 1
+    assert instance.workers() == workers
+    note("F-14 read", "the disk does not give a segment back, and then it does", 1,
+         figures_of(instance, first + rest),
+         "it is told, passed over and left as it is; the others are delivered, and it is too "
+         "once it can be read")
 
 
 def hangs(disk):

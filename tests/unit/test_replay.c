@@ -1,10 +1,14 @@
 /*
  * test_replay.c - segments into PostgreSQL: what is good is delivered, what is
  * damaged is kept.
+ *
+ * This program's own read() stands in for the disk.
  */
 #include "journal/replay.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include "journal/segment.h"
 #include "journal/slot.h"
@@ -16,6 +20,18 @@ static struct db *db;
 static char dir[64];
 static int dir_fd;
 static struct replay replay;
+static int failing_reads; /* the next so many fail with EIO */
+
+ssize_t
+read(int fd, void *bytes, size_t len)
+{
+	if (failing_reads > 0) {
+		failing_reads--;
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_read, fd, bytes, len);
+}
 
 static void
 start(void)
@@ -129,6 +145,20 @@ Test(replay, a_torn_tail_is_no_damage)
 	cr_expect_not(exists(NAME SLOT_BAD_SUFFIX));
 	rows_expect(db, "(select count(*) = 9 from minuted.events)");
 	buf_fini(&bytes);
+}
+
+Test(replay, what_the_disk_does_not_give_back_stays_as_it_is)
+{
+	save_events(10);
+	failing_reads = 1;
+	errno = 0;
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_SYSTEM);
+	cr_expect_eq(errno, EIO);
+	cr_expect_eq(replay.corrupt, 0);
+	cr_expect(exists(NAME));
+	cr_expect_not(exists(NAME SLOT_BAD_SUFFIX));
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	rows_expect(db, "(select count(*) = 10 from minuted.events)");
 }
 
 Test(replay, a_timeout_makes_batches_smaller_and_success_larger)

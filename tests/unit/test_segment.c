@@ -282,11 +282,13 @@ Test(segment, a_file_is_read_like_memory)
 	fill(&file, RECORDS);
 	cr_assert_eq(write(fd, file.data, file.len), (ssize_t)file.len);
 	cr_expect_eq(segment_check(AT_FDCWD, path), OK);
+	cr_expect_eq(segment_check_whole(AT_FDCWD, path), OK);
 	cr_expect_eq(segment_read(AT_FDCWD, path, &visitor, &report), OK);
 	cr_expect_eq(seen.count, RECORDS);
 	make_newer(&file, 8);
 	cr_assert_eq(pwrite(fd, file.data, file.len, 0), (ssize_t)file.len);
 	cr_expect_eq(segment_check(AT_FDCWD, path), ERR_INPUT);
+	cr_expect_eq(segment_check_whole(AT_FDCWD, path), ERR_INPUT);
 	(void)close(fd);
 	(void)unlink(path);
 	buf_fini(&file);

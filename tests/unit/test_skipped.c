@@ -44,6 +44,25 @@ Test(skipped, what_a_round_does_not_meet_is_forgotten_and_told_again)
 	skipped_fini(&skipped);
 }
 
+Test(skipped, what_can_be_used_is_not_counted_whoever_told_of_it)
+{
+	struct skipped dead, successor;
+
+	skipped_init(&dead, &board);
+	cr_expect_eq(skipped_count(&board), 0);
+	cr_expect(skipped_add(&dead, "1", "a.spool"));
+	cr_expect(skipped_add(&dead, "1", "b.spool"));
+	cr_expect_eq(skipped_count(&board), 2);
+	skipped_fini(&dead);
+	skipped_init(&successor, &board);
+	skipped_usable(&successor, "1", "a.spool");
+	skipped_usable(&successor, "1", "c.spool");
+	cr_expect_eq(skipped_count(&board), 1);
+	cr_expect(skipped_add(&successor, "1", "a.spool"), "once more");
+	cr_expect_not(skipped_add(&successor, "1", "b.spool"));
+	skipped_fini(&successor);
+}
+
 Test(skipped, more_than_the_board_holds_is_told_all_the_same)
 {
 	struct skipped skipped;

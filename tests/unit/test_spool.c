@@ -1,8 +1,8 @@
 /*
  * test_spool.c - records on the local disk: slots, ceilings, failing disks.
  *
- * This program's own fdatasync(), fallocate() and openat() stand in for the
- * disk.
+ * This program's own fdatasync(), fallocate(), openat() and read() stand in for
+ * the disk.
  */
 #include "journal/spool.h"
 
@@ -31,6 +31,7 @@ static char dir[64];
 static int failing_syncs; /* the next so many fail with EIO */
 static bool no_room;      /* nothing can be reserved */
 static bool no_probe;     /* nor a file made to try the disk with */
+static bool bad_records;  /* only the headers of segments can be read */
 
 int
 fdatasync(int fd)
@@ -70,6 +71,16 @@ openat(int at_fd, const char *path, int flags, ...)
 	return (int)syscall(SYS_openat, at_fd, path, flags, mode);
 }
 
+ssize_t
+read(int fd, void *bytes, size_t len)
+{
+	if (bad_records && len > SEGMENT_HEADER_SIZE) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_read, fd, bytes, len);
+}
+
 static void
 start(void)
 {
@@ -78,6 +89,7 @@ start(void)
 	failing_syncs = 0;
 	no_room = false;
 	no_probe = false;
+	bad_records = false;
 }
 
 static int
@@ -854,6 +866,30 @@ Test(spool, a_segment_here_that_cannot_be_read_holds_up_no_other)
 	cr_expect_eq(spool_oldest(spool, name), OK, "it can be read now");
 	cr_expect(spool_pass_over(spool, name, ERR_SYSTEM));
 	cr_expect_eq(spool_oldest(spool, name), ERR_MISSING);
+	spool_close(spool);
+}
+
+Test(spool, one_that_was_passed_over_waits_until_all_of_it_can_be_read)
+{
+	struct spool_board board = { 0 };
+	struct spool *spool = open_on(&board, 0);
+	char name[SLOT_NAME_SIZE];
+	size_t moved = 0;
+
+	cr_expect_eq(append(spool, 0, 2), OK);
+	spool_seal(spool);
+	cr_assert_eq(spool_oldest(spool, name), OK);
+	bad_records = true;
+	cr_expect(spool_pass_over(spool, name, ERR_SYSTEM));
+	for (int round = 0; round < 3; round++) {
+		spool_adopt(spool, &moved);
+		cr_expect_eq(spool_oldest(spool, name), ERR_MISSING);
+		cr_expect_eq(spool_passed_over(spool), 1);
+	}
+	bad_records = false;
+	spool_adopt(spool, &moved);
+	cr_expect_eq(spool_passed_over(spool), 0);
+	expect_delivered(spool, "ab");
 	spool_close(spool);
 }
 
