@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -12,11 +13,13 @@
 #include "journal/segment.h"
 #include "journal/slot.h"
 
+#define LOCKED "55P03" /* sqlstate: another has it for too long */
 /* of a segment: it can be corrupt from end to end */
 #define BAD_MAX ((size_t)1024 * 1024 * 1024)
 
 struct run {
 	struct replay *replay;
+	uint64_t skip, passed; /* of its first records: to go by, gone by */
 	struct record_view records[REPLAY_BATCH_MAX];
 	size_t count;
 	struct buf bad;
@@ -25,20 +28,72 @@ struct run {
 void
 replay_init(struct replay *replay, struct db *db)
 {
-	*replay = (struct replay){ .db = db, .batch = REPLAY_BATCH_MAX };
+	*replay = (struct replay){
+		.db = db, .batch = REPLAY_BATCH_MAX, .most = REPLAY_BATCH_MAX
+	};
 }
 
+/* After count records were sent.  What timed out is not tried in this segment
+ * again: PostgreSQL is slow, and each try costs its whole time.  A lock says
+ * nothing of their number. */
 static void
-adapt(struct replay *replay, enum err err)
+adapt(struct replay *replay, size_t count, enum err err)
 {
 	if (err == OK)
 		replay->batch *= 2;
-	else if (err == ERR_TIMEOUT)
-		replay->batch /= 2;
-	if (replay->batch > REPLAY_BATCH_MAX)
-		replay->batch = REPLAY_BATCH_MAX;
-	if (replay->batch < 1)
-		replay->batch = 1;
+	if (err == ERR_TIMEOUT &&
+	    strcmp(db_fault(replay->db)->sqlstate, LOCKED) != 0)
+		replay->most = count < 2 ? 1 : count / 2;
+	if (replay->batch > replay->most)
+		replay->batch = replay->most;
+}
+
+/* --- where it goes on ------------------------------------------------- */
+
+static void
+forget(struct replay *replay)
+{
+	replay->name[0] = '\0';
+	replay->done = 0;
+}
+
+static void
+begin(struct replay *replay, const char *name)
+{
+	size_t len = strnlen(name, SLOT_NAME_SIZE - 1);
+
+	if (strcmp(replay->name, name) == 0)
+		return;
+	memcpy(replay->name, name, len);
+	replay->name[len] = '\0';
+	replay->done = 0;
+	replay->most = REPLAY_BATCH_MAX;
+}
+
+/* Where the segment is not what it was, as when the disk gave back something
+ * else before, all of it is delivered again. */
+static enum err
+pass_done(struct run *run, const struct record_view *record)
+{
+	run->passed++;
+	if (run->passed < run->skip ||
+	    uuid_equal(&record->id, &run->replay->last))
+		return OK;
+	forget(run->replay);
+	return ERR_BUSY;
+}
+
+/* --- delivery --------------------------------------------------------- */
+
+static void
+note_done(struct run *run)
+{
+	struct replay *replay = run->replay;
+
+	replay->records += run->count;
+	replay->done += run->count;
+	replay->last = run->records[run->count - 1].id;
+	run->count = 0;
 }
 
 static enum err
@@ -51,11 +106,10 @@ flush(struct run *run)
 		return OK;
 	err =
 	    batch_write(replay->db, run->records, run->count, &replay->buried);
-	adapt(replay, err);
+	adapt(replay, run->count, err);
 	if (err != OK)
 		return err;
-	replay->records += run->count;
-	run->count = 0;
+	note_done(run);
 	return replay->progress == NULL ? OK : replay->progress(replay->arg);
 }
 
@@ -64,6 +118,8 @@ meet_record(void *arg, const struct record_view *record)
 {
 	struct run *run = arg;
 
+	if (run->passed < run->skip)
+		return pass_done(run, record);
 	run->records[run->count++] = *record;
 	return run->count < run->replay->batch ? OK : flush(run);
 }
@@ -71,7 +127,12 @@ meet_record(void *arg, const struct record_view *record)
 static enum err
 meet_end(void *arg)
 {
-	return flush(arg);
+	struct run *run = arg;
+
+	if (run->passed == run->skip)
+		return flush(run);
+	forget(run->replay); /* it had more records before */
+	return ERR_BUSY;
 }
 
 static enum err
@@ -143,8 +204,12 @@ replay_segment(struct replay *replay, int dir_fd, const char *name)
 	struct run run = { .replay = replay, .count = 0 };
 	enum err err;
 
+	begin(replay, name);
+	run.skip = replay->done;
 	buf_init(&run.bad, BAD_MAX);
 	err = deliver(&run, dir_fd, name);
 	buf_fini(&run.bad);
+	if (err != ERR_TIMEOUT)
+		forget(replay);
 	return err;
 }

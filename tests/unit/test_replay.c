@@ -161,6 +161,35 @@ Test(replay, what_the_disk_does_not_give_back_stays_as_it_is)
 	rows_expect(db, "(select count(*) = 10 from minuted.events)");
 }
 
+/* A row takes a millisecond. */
+static void
+be_slow(void)
+{
+	scratch_do(db,
+	    "create function minuted.wait() returns trigger language plpgsql"
+	    " as $$ begin perform pg_sleep(0.001); return new; end $$;"
+	    "create trigger wait before insert on minuted.events"
+	    " for each row execute function minuted.wait()");
+}
+
+Test(replay, a_slow_postgresql_takes_it_all_without_trying_the_same_again)
+{
+	struct db *slow = scratch_connect(scratch_url, 400);
+	enum err err = ERR_TIMEOUT;
+	int rounds = 0;
+
+	be_slow();
+	replay.db = slow;
+	save_events(2500);
+	while (err == ERR_TIMEOUT && rounds++ < 6)
+		err = replay_segment(&replay, dir_fd, NAME);
+	cr_expect_eq(err, OK);
+	cr_expect_eq(replay.records, 2500, "%llu in %d rounds",
+	    (unsigned long long)replay.records, rounds);
+	rows_expect(db, "(select count(*) = 2500 from minuted.events)");
+	db_free(slow);
+}
+
 Test(replay, a_timeout_makes_batches_smaller_and_success_larger)
 {
 	struct db *slow = scratch_connect(scratch_url, 200);
@@ -173,9 +202,80 @@ Test(replay, a_timeout_makes_batches_smaller_and_success_larger)
 	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX / 2);
 	db_rollback(db);
 	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), OK);
-	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX);
+	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX / 2, "in this segment");
 	rows_expect(db, "(select count(*) = 1000 from minuted.events)");
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX, "in the next");
 	db_free(slow);
+}
+
+Test(replay, a_lock_leaves_batches_as_they_are)
+{
+	struct db *slow = db_new(&(struct db_options){ .url = scratch_url,
+	    .application = "minuted test",
+	    .statement_ms = 5000,
+	    .lock_ms = 100 });
+
+	replay.db = slow;
+	save_events(10);
+	cr_assert_eq(db_begin(db), OK);
+	scratch_do(db, "lock table minuted.events");
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_TIMEOUT);
+	cr_expect_eq(replay.batch, REPLAY_BATCH_MAX);
+	db_rollback(db);
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	db_free(slow);
+}
+
+Test(replay, what_is_less_than_a_batch_becomes_smaller_too)
+{
+	struct db *slow = scratch_connect(scratch_url, 400);
+	enum err err = ERR_TIMEOUT;
+	int rounds = 0;
+
+	be_slow();
+	replay.db = slow;
+	save_events(700);
+	while (err == ERR_TIMEOUT && rounds++ < 6)
+		err = replay_segment(&replay, dir_fd, NAME);
+	cr_expect_eq(err, OK);
+	db_free(slow);
+}
+
+/* Until a segment was begun and PostgreSQL was too slow for more. */
+static struct db *
+leave_begun(void)
+{
+	struct db *slow = scratch_connect(scratch_url, 400);
+
+	be_slow();
+	replay.db = slow;
+	replay.batch = 20;
+	save_events(3000);
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), ERR_TIMEOUT);
+	cr_assert_geq(replay.done, 20);
+	cr_expect_eq(replay.records, replay.done);
+	return slow;
+}
+
+Test(replay, a_segment_that_is_another_is_delivered_from_its_start)
+{
+	const size_t events[] = { 700, 10 };
+	struct db *slow = leave_begun();
+
+	db_free(slow);
+	for (size_t i = 0; i < 2; i++) {
+		struct replay begun = replay;
+
+		scratch_do(db, "truncate minuted.events");
+		save_events(events[i]);
+		begun.db = db;
+		cr_expect_eq(replay_segment(&begun, dir_fd, NAME), ERR_BUSY);
+		cr_expect_eq(replay_segment(&begun, dir_fd, NAME), OK);
+		rows_expect(db,
+		    i == 0 ? "(select count(*) = 700 from minuted.events)"
+			   : "(select count(*) = 10 from minuted.events)");
+	}
 }
 
 static enum err
