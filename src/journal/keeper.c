@@ -20,7 +20,7 @@
 #define STATEMENT_MS     5000 /* a batch of the spool; live ones have less */
 #define LOCK_MS          1000
 #define TICK_AWAY_MS     100 /* so that a return is noticed in time */
-#define TICK_UP_MS       1000
+#define TICK_MS          1000
 #define READY_US         1000000LL
 #define ADOPT_US         5000000LL
 #define FOLD_US          5000000LL
@@ -156,15 +156,16 @@ nothing_waits(struct keeper *keeper)
 }
 
 /*
- * Delivers what waits.  The segment being written is sealed only when
- * PostgreSQL answers: an outage must not leave a file a tick.
+ * Delivers what waits.  A segment is read and the one being written is sealed
+ * only when PostgreSQL can be reached: an outage must not cost a segment's
+ * reading a tick, or leave a file.
  */
 static void
 deliver(struct keeper *keeper)
 {
 	char name[SLOT_NAME_SIZE];
 
-	while (!atomic_load(&keeper->stop)) {
+	while (!atomic_load(&keeper->stop) && db_connect(keeper->db) == OK) {
 		if (keeper->spool != NULL &&
 		    spool_oldest(keeper->spool, name) == OK) {
 			if (deliver_segment(keeper, name) != OK)
@@ -260,6 +261,16 @@ look_after_spool(struct keeper *keeper)
 
 /* --- the thread ------------------------------------------------------- */
 
+/* A PostgreSQL that can be reached and takes nothing, as with a full disk, is
+ * not given the same segment ten times a second. */
+static int
+tick_ms(const struct keeper *keeper)
+{
+	bool away = !keeper_database_up(keeper) && db_fd(keeper->db) < 0;
+
+	return away ? TICK_AWAY_MS : TICK_MS;
+}
+
 /* True when something came on the connection of itself, as its end does. */
 static bool
 rest(struct keeper *keeper)
@@ -270,8 +281,7 @@ rest(struct keeper *keeper)
 	};
 	uint64_t count;
 
-	(void)poll(fds, 2,
-	    keeper_database_up(keeper) ? TICK_UP_MS : TICK_AWAY_MS);
+	(void)poll(fds, 2, tick_ms(keeper));
 	if ((fds[0].revents & POLLIN) != 0)
 		(void)!read(keeper->wake_fd, &count, sizeof(count));
 	return fds[1].revents != 0;

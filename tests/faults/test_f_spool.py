@@ -218,6 +218,57 @@ def test_f14_what_the_disk_does_not_give_back_waits_until_it_does(
          "once it can be read")
 
 
+def bytes_read(pid):
+    text = pathlib.Path(f"/proc/{pid}/io").read_text()
+    return int(re.search(r"rchar: (\d+)", text)[1])
+
+
+def go_away(instance):
+    instance.postgres.stop("immediate")
+
+
+def come_back(instance):
+    instance.postgres.start()
+
+
+def be_full(instance):
+    instance.psql("create function public.full() returns trigger language plpgsql as "
+                  "$$ begin raise sqlstate '53100'; end $$; "
+                  "create trigger full_disk before insert on minuted.calls "
+                  "for each statement execute function public.full()")
+
+
+def be_as_before(instance):
+    instance.psql("drop trigger full_disk on minuted.calls")
+
+
+@pytest.mark.parametrize("how, mend, times", [(go_away, come_back, 0),
+                                              (be_full, be_as_before, 4)])
+def test_f10_an_outage_reads_no_segment_again_and_again(
+        cluster, make_instance, how, mend, times):
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1})
+    user = instance.user()
+    instance.know(user)
+    how(instance)
+    answers = [user.chat(f"away {n}") for n in range(3)]
+    assert all(a.status == 200 for a in answers)
+    written = wait_until(lambda: segments(instance))[0]
+    data = written.read_bytes()
+    # one that is full: the same records, over and over
+    full = written.with_name("0" * 8 + written.name[8:])
+    full.write_bytes(data[:40] + data[40:] * (8_000_000 // len(data)))
+    if ROOT:
+        shutil.chown(full, USER, USER)
+    worker, = instance.workers()
+    time.sleep(1)
+    before = bytes_read(worker)
+    time.sleep(3)
+    assert bytes_read(worker) - before < (times + 1) * full.stat().st_size
+    mend(instance)
+    settle(instance)
+    assert completed(instance, answers) == len(answers)
+
+
 def hangs(disk):
     done = subprocess.run(["fsfreeze", "-f", disk.at], stderr=subprocess.PIPE)
     if done.returncode != 0:
