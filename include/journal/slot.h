@@ -65,9 +65,11 @@ bool slot_has_name(int fd);
 /* Does a process hold slot number of the spool directory?  Takes nothing. */
 bool slot_is_held(int spool_fd, int number);
 
-/* The slots of a spool directory; the segments of a slot's directory. */
+/* The slots of a spool directory; the segments of a slot's directory; what was
+ * set aside there (SLOT_BAD_SUFFIX). */
 enum err slot_list(int spool_fd, struct slot_names *out) MUST_CHECK;
 enum err slot_segments(int dir_fd, struct slot_names *out) MUST_CHECK;
+enum err slot_set_aside(int dir_fd, struct slot_names *out) MUST_CHECK;
 
 /* Bytes of all files in the directory. */
 enum err slot_bytes(int dir_fd, uint64_t *out) MUST_CHECK;

@@ -241,12 +241,24 @@ is_slot(const char *name)
 }
 
 static bool
-is_segment(const char *name)
+ends_with(const char *name, const char *suffix)
 {
 	size_t len = strlen(name);
-	size_t suffix = sizeof(SEGMENT_SUFFIX) - 1;
+	size_t suffix_len = strlen(suffix);
 
-	return len > suffix && strcmp(name + len - suffix, SEGMENT_SUFFIX) == 0;
+	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+static bool
+is_segment(const char *name)
+{
+	return ends_with(name, SEGMENT_SUFFIX);
+}
+
+static bool
+is_set_aside(const char *name)
+{
+	return ends_with(name, SLOT_BAD_SUFFIX);
 }
 
 static bool
@@ -317,14 +329,27 @@ slot_list(int spool_fd, struct slot_names *out)
 	return err;
 }
 
-enum err
-slot_segments(int dir_fd, struct slot_names *out)
+static enum err
+list_by_name(int dir_fd, bool (*wanted)(const char *name),
+    struct slot_names *out)
 {
-	enum err err = list(dir_fd, is_segment, out);
+	enum err err = list(dir_fd, wanted, out);
 
 	if (err == OK && out->count > 0)
 		qsort(out->names, out->count, SLOT_NAME_SIZE, by_name);
 	return err;
+}
+
+enum err
+slot_segments(int dir_fd, struct slot_names *out)
+{
+	return list_by_name(dir_fd, is_segment, out);
+}
+
+enum err
+slot_set_aside(int dir_fd, struct slot_names *out)
+{
+	return list_by_name(dir_fd, is_set_aside, out);
 }
 
 enum err

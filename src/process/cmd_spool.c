@@ -22,9 +22,11 @@ static const char help[] =
     "usage: minuted spool status|verify|replay\n"
     "\n"
     "status     counts what waits in SPOOL_DIR: segments, records, bytes, and\n"
-    "           what is damaged or cannot be read\n"
-    "verify     the same, names each segment, and exits with 1 when one is\n"
-    "           corrupt, of a newer minuted or cannot be read\n"
+    "           what is damaged, was set aside as corrupt (.bad files) or\n"
+    "           cannot be read\n"
+    "verify     the same, names each segment and .bad file, and exits with 1\n"
+    "           when there is one of these, or a segment that is corrupt, of\n"
+    "           a newer minuted or cannot be read\n"
     "replay     delivers to PostgreSQL what no running worker holds, and\n"
     "           removes the segments that were delivered\n"
     "\n"
@@ -42,8 +44,8 @@ struct tour {
 	struct replay replay;
 	bool verify; /* name every segment */
 	uint64_t slots, segments, records, bytes, torn;
-	uint64_t corrupt, newer;
-	uint64_t unreadable; /* slots and segments */
+	uint64_t corrupt, newer, set_aside;
+	uint64_t unreadable; /* slots, segments and what was set aside */
 	uint64_t delivered;  /* segments */
 	enum err err;        /* of the database, or all of the directory */
 };
@@ -156,6 +158,40 @@ visit_segments(struct tour *tour, int dir_fd, const char *slot)
 	return OK;
 }
 
+static void
+look_at_set_aside(struct tour *tour, int dir_fd, const char *slot,
+    const char *name)
+{
+	const struct segment_visitor visitor = { .record = pass };
+	struct segment_report report = { 0 };
+	enum err err;
+
+	err = segment_read(dir_fd, name, &visitor, &report);
+	if (err == ERR_MISSING)
+		return; /* somebody took it away */
+	tour->set_aside++;
+	if (err != OK && err != ERR_INPUT)
+		tell_unreadable(tour, slot, name, err);
+	if (tour->verify)
+		(void)printf("%s/%s: set aside, %llu records can be read\n",
+		    slot, name, (unsigned long long)report.records);
+}
+
+static enum err
+visit_set_aside(struct tour *tour, int dir_fd, const char *slot)
+{
+	struct slot_names names;
+	enum err err;
+
+	err = slot_set_aside(dir_fd, &names);
+	if (err != OK)
+		return err;
+	for (size_t i = 0; i < names.count; i++)
+		look_at_set_aside(tour, dir_fd, slot, names.names[i]);
+	slot_names_fini(&names);
+	return OK;
+}
+
 static enum err
 look_at_slot(struct tour *tour, int spool_fd, const char *name)
 {
@@ -169,6 +205,8 @@ look_at_slot(struct tour *tour, int spool_fd, const char *name)
 	err = slot_bytes(fd, &bytes);
 	if (err == OK)
 		err = visit_segments(tour, fd, name);
+	if (err == OK)
+		err = visit_set_aside(tour, fd, name);
 	tour->bytes += bytes;
 	(void)close(fd); /* only read */
 	return err;
@@ -221,6 +259,14 @@ walk(struct tour *tour)
 	return tour->err == OK ? 0 : 1;
 }
 
+static bool
+is_faulty(const struct tour *tour)
+{
+	return tour->corrupt + tour->newer + tour->set_aside +
+		   tour->unreadable >
+	       0;
+}
+
 static int
 show(struct tour *tour)
 {
@@ -234,16 +280,16 @@ show(struct tour *tour)
 		     "torn bytes  %llu\n"
 		     "corrupt     %llu\n"
 		     "newer       %llu\n"
+		     "set aside   %llu\n"
 		     "unreadable  %llu\n",
 	    tour->config->spool_dir, (unsigned long long)tour->slots,
 	    (unsigned long long)tour->segments,
 	    (unsigned long long)tour->records, (unsigned long long)tour->bytes,
 	    (long long)tour->config->spool_max, (unsigned long long)tour->torn,
 	    (unsigned long long)tour->corrupt, (unsigned long long)tour->newer,
+	    (unsigned long long)tour->set_aside,
 	    (unsigned long long)tour->unreadable);
-	if (tour->verify && tour->corrupt + tour->newer + tour->unreadable > 0)
-		return 1;
-	return code;
+	return tour->verify && is_faulty(tour) ? 1 : code;
 }
 
 static int

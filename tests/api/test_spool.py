@@ -97,7 +97,7 @@ def test_what_was_let_in_is_kept_also_over_the_ceiling(cluster, make_instance, p
 
 
 def test_a_damaged_segment_is_found(cluster, make_instance):
-    instance = make_instance(cluster=cluster)
+    instance = make_instance(cluster=cluster, env={"WORKERS": 1})
     user = instance.user()
     instance.know(user)
     cluster.stop("immediate")
@@ -115,7 +115,14 @@ def test_a_damaged_segment_is_found(cluster, make_instance):
     cluster.start()
     done = instance.command("spool", "replay")
     assert "1 corrupt places kept" in done.stdout, done
-    assert list(pathlib.Path(instance.dir / "spool").glob("*/*.bad"))
+    bad, = pathlib.Path(instance.dir / "spool").glob("*/*.bad")
+    assert bad.owner() == segments[0].parent.owner()
+    assert figures(instance.command("spool", "status"))["set aside"] == "1"
+    verified = instance.command("spool", "verify")
+    assert verified.returncode == 1
+    assert f"0/{bad.name}: set aside, 0 records can be read" in verified.stdout, verified
+    bad.unlink()
+    assert instance.command("spool", "verify").returncode == 0
 
 
 @pytest.mark.parametrize("by", ["hand", "a worker"])
