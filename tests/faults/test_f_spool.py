@@ -1,6 +1,7 @@
 """test_f_spool.py - the disk of the spool: full, failing, hanging, cut off by a
 power failure, damaged, or not ours."""
 
+import functools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import uuid
 
 import pytest
 
+from audit import COUNTED
 from harness import (ROOT, Load, Transaction, build_shim, crc32c, no_loss, note,
                      segment_record, segment_records, segments, settle, spool_figures, u32)
 from instance import BINARY, USER, wait_until
@@ -111,6 +113,9 @@ def test_f11_a_read_only_disk_refuses_and_heals(cluster, mount, make_instance, p
     cluster.start()
     wait_until(lambda: user.get("/v1/calls").status == 200)
     assert wait_until(lambda: user.chat().status == 200)
+    # delivered, though its segment cannot be removed
+    wait_until(lambda: completed(instance, [before]) == 1)
+    assert figures_of(instance, [before])["duplicate"] == 0
     instance.stop_minuted()
 
 
@@ -452,6 +457,9 @@ class Disk:
             if file.parent == slot and all(name.parent != slot for name in names):
                 self.named[file] = []
 
+    def has_both_names(self):
+        return any(len(self.names(path)) > 1 for path in self.synced)
+
     def names(self, path):
         return [name for name in self.named.get(path, []) if name.parent.parent in self.folders]
 
@@ -500,6 +508,12 @@ class Trace:
                 taken.discard(path.parent)
         return moments
 
+    @functools.cached_property
+    def both_names(self):
+        """The moments when a segment that went from slot to slot is on the disk
+        in both: it is delivered twice, and is to be there once."""
+        return [at for at in self.adoptions() if self.until(at).has_both_names()]
+
     def until(self, count):
         """The disk after so many steps."""
         disk = Disk()
@@ -539,13 +553,16 @@ def after_power_loss(data, synced, dice):
 
 
 def moment(trace, dice):
-    """Any, or one when a name that is not on the disk would cost the most."""
+    """Any, or one when a name that is not on the disk, or is there twice, would
+    cost the most."""
     luck = dice.random()
-    if luck < 0.25:
-        return trace.adoptions()[-1]
+    if luck < 0.15:
+        return dice.choice(trace.both_names)
     if luck < 0.35:
+        return trace.adoptions()[-1]
+    if luck < 0.45:
         return dice.choice(trace.adoptions())
-    if luck < 0.65:
+    if luck < 0.7:
         return dice.choice(trace.first_groups())
     return dice.randint(1, len(trace.steps))
 
@@ -571,7 +588,8 @@ def lay_out(trace, seed, spool):
     return trace.promised(disk.synced)
 
 
-TAKE = ("delete from minuted.calls returning id, status <> 'running'; "
+TAKE = ("delete from minuted.usage_deltas; delete from minuted.usage_hourly; "
+        "delete from minuted.calls returning id, status <> 'running'; "
         "delete from minuted.events returning id, true")
 
 
@@ -628,7 +646,7 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
     record counts as acknowledged as soon as its sync was over."""
     trace, instance = traced(cluster, make_fault_instance)
     assert len(trace.steps) > 100 and len(trace.files) > 2
-    assert trace.first_groups() and trace.adoptions()
+    assert trace.first_groups() and trace.adoptions() and trace.both_names
     instance.extra = {}
     use_spool(instance, instance.dir / "after")
     everything = trace.promised({path: len(data) for path, data in trace.files.items()})
@@ -640,12 +658,14 @@ def test_f13_any_moment_of_power_loss_keeps_what_was_synced(cluster, make_fault_
         promised = lay_out(trace, seed, instance.dir / "after")
         done = instance.command("spool", "replay")
         assert done.returncode == 0, (seed, done)
-        got = instance.psql(TAKE)
+        counted, *got = instance.psql(COUNTED.strip() + ";" + TAKE)
+        assert counted == ["0", "0"], seed  # neither twice nor not at all
         there = {name: ended == "t" for name, ended in got}
         missing = [name for name, ended in promised.items()
                    if name not in there or (ended and not there[name])]
         assert not missing, (seed, missing[:3])
         assert there.keys() <= everything.keys(), seed
+        assert len(got) == len(there), seed
         figures["acknowledged"] += len(promised)
         figures["duplicate"] += len(got) - len(there)
     assert instance.psql("select count(*) from minuted.dead_letters") == [["0"]]
