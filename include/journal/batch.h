@@ -29,6 +29,19 @@
 enum err batch_write(struct db *db, const struct record_view *records,
     size_t count, uint64_t *buried) MUST_CHECK;
 
+/* Keeps a record, borrowed, that minuted.dead_letters refuses too. */
+struct batch_aside {
+	void (*keep)(void *arg, const struct record_view *record);
+	void *arg;
+};
+
+/*
+ * The same for who has a place for such records: they are handed to aside and
+ * the others go on.  batch_write() is ERR_BUSY for one.
+ */
+enum err batch_write_aside(struct db *db, const struct record_view *records,
+    size_t count, uint64_t *buried, const struct batch_aside *aside) MUST_CHECK;
+
 /* Connects and prepares ahead of the first record.  ERR_BUSY. */
 enum err batch_warm(struct db *db) MUST_CHECK;
 

@@ -33,10 +33,11 @@ struct replay {
 void replay_init(struct replay *replay, struct db *db);
 
 /*
- * Delivers every good record of a segment; corrupt bytes are kept in its .bad
- * file.  OK: the segment can be removed.  ERR_BUSY, ERR_TIMEOUT: PostgreSQL;
- * the same segment can be replayed again, which goes on where it was after
- * ERR_TIMEOUT.  One of which no bytes can be copied is renamed to .bad whole, and that is OK too.
+ * Delivers every good record of a segment; corrupt bytes, and then records that
+ * minuted.dead_letters refuses too, are kept in its .bad file.  OK: the segment
+ * can be removed.  ERR_BUSY, ERR_TIMEOUT: PostgreSQL; the same segment can be
+ * replayed again, which goes on where it was after ERR_TIMEOUT.  One of which no
+ * bytes can be copied is renamed to .bad whole, and that is OK too.
  * ERR_INPUT: of a newer version.  ERR_SYSTEM: the disk did not give it back, or
  * nothing can be kept there (errno); it stays as it is.  ERR_MEMORY.
  */

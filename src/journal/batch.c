@@ -36,6 +36,7 @@ struct writer {
 	struct buf lines;
 	struct buf texts, counts; /* of calls that are copied */
 	uint64_t *buried;
+	const struct batch_aside *aside; /* NULL: none */
 };
 
 static const char *
@@ -61,7 +62,7 @@ poisoned(const struct db *db, enum err err)
 	static const char classes[][3] = { "22", "23", "54", "P0" };
 	const char *state = db_fault(db)->sqlstate;
 
-	if (is_passing(err))
+	if (err == OK || is_passing(err))
 		return false;
 	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
 		if (strncmp(state, classes[i], 2) == 0)
@@ -171,11 +172,23 @@ bury(struct writer *w, const struct record_view *record)
 	codec_hex(record->line, record->len, hex);
 	args[1] = hex;
 	err = keep_dead(w, args);
-	if (err != OK && !is_passing(err)) {
+	if (poisoned(w->db, err)) {
 		args[3] = fault.sqlstate; /* it may be for the reason */
 		err = keep_dead(w, args);
 	}
 	free(hex);
+	return err;
+}
+
+static enum err
+put_away(struct writer *w, const struct record_view *record)
+{
+	enum err err = bury(w, record);
+
+	if (w->aside != NULL && poisoned(w->db, err)) {
+		w->aside->keep(w->aside->arg, record);
+		err = OK;
+	}
 	if (err == OK && record->kind == RECORD_CALL)
 		end_running(w, record);
 	return err;
@@ -187,9 +200,9 @@ write_alone(struct writer *w, const struct record_view *record)
 {
 	enum err err = send_patiently(w, record, 1);
 
-	if (err == OK || !poisoned(w->db, err))
+	if (!poisoned(w->db, err))
 		return err;
-	return bury(w, record);
+	return put_away(w, record);
 }
 
 /* Records of one kind.  A refused batch is halved until the culprits are
@@ -200,7 +213,7 @@ write_lines(struct writer *w, const struct record_view *records, size_t count)
 	enum err err;
 
 	err = send_patiently(w, records, count);
-	if (err == OK || !poisoned(w->db, err))
+	if (!poisoned(w->db, err))
 		return err;
 	if (count == 1)
 		return write_alone(w, records);
@@ -378,10 +391,10 @@ write_all(struct writer *w, const struct record_view *records, size_t count,
 }
 
 enum err
-batch_write(struct db *db, const struct record_view *records, size_t count,
-    uint64_t *buried)
+batch_write_aside(struct db *db, const struct record_view *records,
+    size_t count, uint64_t *buried, const struct batch_aside *aside)
 {
-	struct writer w = { .db = db };
+	struct writer w = { .db = db, .aside = aside };
 	struct record_view *room;
 	enum err err;
 
@@ -402,6 +415,13 @@ batch_write(struct db *db, const struct record_view *records, size_t count,
 	buf_fini(&w.counts);
 	free(room);
 	return verdict(db, err);
+}
+
+enum err
+batch_write(struct db *db, const struct record_view *records, size_t count,
+    uint64_t *buried)
+{
+	return batch_write_aside(db, records, count, buried, NULL);
 }
 
 enum err

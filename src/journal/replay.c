@@ -22,6 +22,7 @@ struct run {
 	uint64_t skip, passed; /* of its first records: to go by, gone by */
 	struct record_view records[REPLAY_BATCH_MAX];
 	size_t count;
+	size_t refused; /* records that no table takes */
 	struct buf bad;
 };
 
@@ -96,16 +97,26 @@ note_done(struct run *run)
 	run->count = 0;
 }
 
+static void
+keep_refused(void *arg, const struct record_view *record)
+{
+	struct run *run = arg;
+
+	segment_add_record(&run->bad, record);
+	run->refused++;
+}
+
 static enum err
 flush(struct run *run)
 {
+	const struct batch_aside aside = { .keep = keep_refused, .arg = run };
 	struct replay *replay = run->replay;
 	enum err err;
 
 	if (run->count == 0)
 		return OK;
-	err =
-	    batch_write(replay->db, run->records, run->count, &replay->buried);
+	err = batch_write_aside(replay->db, run->records, run->count,
+	    &replay->buried, &aside);
 	adapt(replay, run->count, err);
 	if (err != OK)
 		return err;
@@ -168,10 +179,12 @@ quarantine(struct run *run, int dir_fd, const char *name,
     const struct segment_report *report)
 {
 	log_error("segment %s of the spool has %llu corrupt bytes in %llu "
-		  "places: kept in %s%s",
+		  "places, and %zu records that minuted.dead_letters refuses "
+		  "too: kept in %s%s",
 	    name, (unsigned long long)report->corrupt_bytes,
-	    (unsigned long long)report->corrupt, name, SLOT_BAD_SUFFIX);
-	run->replay->corrupt += report->corrupt;
+	    (unsigned long long)report->corrupt, run->refused, name,
+	    SLOT_BAD_SUFFIX);
+	run->replay->corrupt += report->corrupt + run->refused;
 	if (buf_ok(&run->bad) && slot_quarantine(dir_fd, name,
 				     buf_str(&run->bad), run->bad.len) == OK)
 		return OK;
@@ -195,7 +208,9 @@ deliver(struct run *run, int dir_fd, const char *name)
 		log_info("segment %s of the spool: %llu bytes of a group that "
 			 "was never acknowledged are cut",
 		    name, (unsigned long long)report.torn_bytes);
-	return report.corrupt > 0 ? quarantine(run, dir_fd, name, &report) : OK;
+	if (report.corrupt == 0 && run->refused == 0)
+		return OK;
+	return quarantine(run, dir_fd, name, &report);
 }
 
 enum err
@@ -209,7 +224,7 @@ replay_segment(struct replay *replay, int dir_fd, const char *name)
 	buf_init(&run.bad, BAD_MAX);
 	err = deliver(&run, dir_fd, name);
 	buf_fini(&run.bad);
-	if (err != ERR_TIMEOUT)
+	if (err != ERR_TIMEOUT || run.refused > 0) /* they would be passed */
 		forget(replay);
 	return err;
 }

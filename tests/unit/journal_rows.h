@@ -114,6 +114,14 @@ rows_hold(struct db *db, const char *condition)
 	return db_script(db, sql) == OK;
 }
 
+/* Until the constraint is dropped. */
+static inline void
+rows_refuse_dead_letters(struct db *db)
+{
+	scratch_do(db, "alter table minuted.dead_letters"
+		       " add constraint none_at_all check (false) not valid");
+}
+
 /* Waits up to 10 s for it. */
 static inline void
 rows_await(struct db *db, const char *condition)

@@ -621,6 +621,23 @@ Test(journal, poison_in_the_spool_stops_nobody_either)
 	cr_expect_eq(stats.dead_letters, 1);
 }
 
+Test(journal, what_no_table_takes_is_kept_in_the_spool_and_stops_nobody)
+{
+	struct journal_stats stats;
+
+	rows_refuse_dead_letters(db);
+	cr_assert_eq(submit(rows_event(rows_id(), "nonsense")), OK);
+	await_all();
+	cr_expect_eq(said.count[DURABLE_SPOOL], 1);
+	await_up();
+	cr_assert_eq(submit(rows_event(rows_id(), "info")), OK);
+	await_all();
+	cr_expect_eq(said.count[DURABLE_DB], 1);
+	journal_stats(journal, &stats);
+	cr_expect_eq(stats.corrupt, 1);
+	cr_expect_eq(stats.dead_letters, 0);
+}
+
 Test(journal, another_instance_on_the_same_spool_does_not_start)
 {
 	struct journal *other = NULL;

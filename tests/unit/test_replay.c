@@ -133,6 +133,30 @@ Test(replay, damage_is_kept_and_the_rest_delivered)
 	buf_fini(&bytes);
 }
 
+Test(replay, what_no_table_takes_is_kept_and_the_rest_delivered)
+{
+	struct record *bad = rows_event(rows_id(), "nonsense");
+	struct record_view view = rows_view(bad);
+	struct buf bytes;
+
+	fill(&bytes, 10);
+	segment_add_record(&bytes, &view);
+	bytes.data[bytes.len / 2] ^= 1;
+	save(&bytes);
+	rows_refuse_dead_letters(db);
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.corrupt, 2);
+	cr_expect_eq(replay.buried, 0);
+	rows_expect(db, "(select count(*) = 9 from minuted.events)");
+	cr_assert_eq(renameat(dir_fd, NAME SLOT_BAD_SUFFIX, dir_fd, NAME), 0);
+	scratch_do(db,
+	    "alter table minuted.dead_letters drop constraint none_at_all");
+	cr_assert_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.buried, 1, "it can still be read");
+	buf_fini(&bytes);
+	record_free(bad);
+}
+
 Test(replay, a_torn_tail_is_no_damage)
 {
 	struct buf bytes;
@@ -276,6 +300,37 @@ Test(replay, a_segment_that_is_another_is_delivered_from_its_start)
 		    i == 0 ? "(select count(*) = 700 from minuted.events)"
 			   : "(select count(*) = 10 from minuted.events)");
 	}
+}
+
+/* As where PostgreSQL becomes slow after the first batch. */
+static enum err
+late_once(void *arg)
+{
+	return (*(int *)arg)++ == 0 ? ERR_TIMEOUT : OK;
+}
+
+Test(replay, what_no_table_takes_is_kept_after_a_timeout_too)
+{
+	struct record *bad = rows_event(rows_id(), "nonsense");
+	struct record_view view = rows_view(bad);
+	struct buf bytes;
+	int batches = 0;
+
+	buf_init(&bytes, 1 << 20);
+	segment_add_header(&bytes, &(struct uuid){ { 1 } });
+	segment_add_record(&bytes, &view);
+	segment_add_record(&bytes, &view);
+	save(&bytes);
+	rows_refuse_dead_letters(db);
+	replay.batch = 1;
+	replay.progress = late_once;
+	replay.arg = &batches;
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), ERR_TIMEOUT);
+	cr_expect_eq(replay_segment(&replay, dir_fd, NAME), OK);
+	cr_expect_eq(replay.corrupt, 2);
+	cr_expect(exists(NAME SLOT_BAD_SUFFIX));
+	buf_fini(&bytes);
+	record_free(bad);
 }
 
 static enum err
