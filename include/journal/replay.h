@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/uuid.h"
 #include "db/db.h"
 #include "journal/slot.h"
 
@@ -19,10 +18,10 @@ struct replay {
 	size_t batch; /* records a statement: fewer after a timeout */
 	size_t most;  /* of them, until the segment is delivered */
 	/* The segment in which PostgreSQL was too slow, how many of its first
-	 * records it has, and the last one of those; "": none. */
+	 * records it has, and a checksum over their lines; "": none. */
 	char name[SLOT_NAME_SIZE];
 	uint64_t done;
-	struct uuid last;
+	uint32_t crc;
 	uint64_t records, buried, corrupt; /* so far */
 	/* Called after every batch; not OK ends the replay with it.  May be
 	 * NULL. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "journal/batch.h"
 #include "journal/segment.h"
@@ -20,6 +21,7 @@
 struct run {
 	struct replay *replay;
 	uint64_t skip, passed; /* of its first records: to go by, gone by */
+	uint32_t crc;          /* over the lines of those gone by */
 	struct record_view records[REPLAY_BATCH_MAX];
 	size_t count;
 	size_t refused; /* records that no table takes */
@@ -68,6 +70,7 @@ begin(struct replay *replay, const char *name)
 	memcpy(replay->name, name, len);
 	replay->name[len] = '\0';
 	replay->done = 0;
+	replay->crc = 0;
 	replay->most = REPLAY_BATCH_MAX;
 }
 
@@ -77,8 +80,8 @@ static enum err
 pass_done(struct run *run, const struct record_view *record)
 {
 	run->passed++;
-	if (run->passed < run->skip ||
-	    uuid_equal(&record->id, &run->replay->last))
+	run->crc = codec_crc32c(run->crc, record->line, record->len);
+	if (run->passed < run->skip || run->crc == run->replay->crc)
 		return OK;
 	forget(run->replay);
 	return ERR_BUSY;
@@ -91,9 +94,11 @@ note_done(struct run *run)
 {
 	struct replay *replay = run->replay;
 
+	for (size_t i = 0; i < run->count; i++)
+		replay->crc = codec_crc32c(replay->crc, run->records[i].line,
+		    run->records[i].len);
 	replay->records += run->count;
 	replay->done += run->count;
-	replay->last = run->records[run->count - 1].id;
 	run->count = 0;
 }
 
