@@ -53,6 +53,10 @@ void skipped_usable(struct skipped *skipped, const char *slot,
 /* How much all workers pass over now; SKIPPED_TOLD: that much or more. */
 size_t skipped_count(const struct skipped_board *board);
 
+/* The segments of a slot are another worker's to tell of from now on: they stay
+ * told. */
+void skipped_leave(struct skipped *skipped, const char *slot);
+
 void skipped_begin(struct skipped *skipped);
 void skipped_end(struct skipped *skipped);
 

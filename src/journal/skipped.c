@@ -123,6 +123,20 @@ skipped_count(const struct skipped_board *board)
 }
 
 void
+skipped_leave(struct skipped *skipped, const char *slot)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < skipped->count; i++) {
+		const struct skipped_item *item = &skipped->items[i];
+
+		if (strcmp(item->slot, slot) != 0 || item->segment[0] == '\0')
+			skipped->items[kept++] = *item;
+	}
+	skipped->count = kept;
+}
+
+void
 skipped_begin(struct skipped *skipped)
 {
 	for (size_t i = 0; i < skipped->count; i++)

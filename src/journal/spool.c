@@ -970,8 +970,10 @@ adopt_slot(struct spool *spool, const char *name, size_t *moved)
 	enum err err;
 
 	err = slot_take(spool->spool_fd, name, 0, &slot);
-	if (err == ERR_CONFLICT)
-		return OK; /* its worker lives */
+	if (err == ERR_CONFLICT) { /* its worker lives */
+		skipped_leave(&spool->skipped, name);
+		return OK;
+	}
 	if (err == OK)
 		err = keep_slot_name(spool);
 	if (err == OK)

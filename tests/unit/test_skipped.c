@@ -44,6 +44,23 @@ Test(skipped, what_a_round_does_not_meet_is_forgotten_and_told_again)
 	skipped_fini(&skipped);
 }
 
+Test(skipped, what_another_sees_to_from_now_on_is_not_told_again)
+{
+	struct skipped adopter, worker;
+
+	skipped_init(&adopter, &board);
+	skipped_init(&worker, &board);
+	cr_expect(skipped_add(&adopter, "1", "a.spool"));
+	cr_expect(skipped_add(&adopter, "2", "a.spool"));
+	skipped_begin(&adopter);
+	skipped_leave(&adopter, "1");
+	skipped_end(&adopter);
+	cr_expect_not(skipped_add(&worker, "1", "a.spool"));
+	cr_expect(skipped_add(&worker, "2", "a.spool"));
+	skipped_fini(&adopter);
+	skipped_fini(&worker);
+}
+
 Test(skipped, what_can_be_used_is_not_counted_whoever_told_of_it)
 {
 	struct skipped dead, successor;
