@@ -192,11 +192,14 @@ def test_f05_allocations_that_fail_at_random_lose_nothing(make_fault_instance, r
     for each in bad:
         each.check = False
     total = {"acknowledged": 0, "missing": 0, "duplicate": 0}
-    for _ in range(rounds):
+    for times in range(1, 4 * rounds):
         figures, seen = some_fail(instance, user, bad)
         no_loss(figures)
         total["acknowledged"] += figures["acknowledged"]
         assert all(status >= 400 for status in seen), seen
+        # a round in which no worker could start for long has few
+        if times >= rounds and instance.rate.failed() > 50 * rounds:
+            break
     elsewhere = {where for where in crashes(instance.log()) if not where.startswith(GIVES_UP)}
     assert not elsewhere
     assert instance.rate.failed() > 50 * rounds
