@@ -112,6 +112,8 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 	uint64_t before = tour->replay.records;
 	enum err err;
 
+	if (tour->err != OK)
+		return;
 	err = replay_segment(&tour->replay, dir_fd, name);
 	if (err == ERR_INPUT) {
 		tour->newer++;
@@ -139,25 +141,6 @@ replay_one(struct tour *tour, int dir_fd, const char *slot, const char *name)
 	    (unsigned long long)(tour->replay.records - before));
 }
 
-static enum err
-visit_segments(struct tour *tour, int dir_fd, const char *slot)
-{
-	struct slot_names names;
-	enum err err;
-
-	err = slot_segments(dir_fd, &names);
-	if (err != OK)
-		return err;
-	for (size_t i = 0; tour->err == OK && i < names.count; i++) {
-		if (tour->db == NULL)
-			look_at_segment(tour, dir_fd, slot, names.names[i]);
-		else
-			replay_one(tour, dir_fd, slot, names.names[i]);
-	}
-	slot_names_fini(&names);
-	return OK;
-}
-
 static void
 look_at_set_aside(struct tour *tour, int dir_fd, const char *slot,
     const char *name)
@@ -177,17 +160,22 @@ look_at_set_aside(struct tour *tour, int dir_fd, const char *slot,
 		    slot, name, (unsigned long long)report.records);
 }
 
+typedef void (*visit_fn)(struct tour *tour, int dir_fd, const char *slot,
+    const char *name);
+
+/* Each of what list() finds in a slot. */
 static enum err
-visit_set_aside(struct tour *tour, int dir_fd, const char *slot)
+visit_each(struct tour *tour, int dir_fd, const char *slot,
+    enum err (*list)(int dir_fd, struct slot_names *out), visit_fn visit)
 {
 	struct slot_names names;
 	enum err err;
 
-	err = slot_set_aside(dir_fd, &names);
+	err = list(dir_fd, &names);
 	if (err != OK)
 		return err;
 	for (size_t i = 0; i < names.count; i++)
-		look_at_set_aside(tour, dir_fd, slot, names.names[i]);
+		visit(tour, dir_fd, slot, names.names[i]);
 	slot_names_fini(&names);
 	return OK;
 }
@@ -204,9 +192,11 @@ look_at_slot(struct tour *tour, int spool_fd, const char *name)
 		return err;
 	err = slot_bytes(fd, &bytes);
 	if (err == OK)
-		err = visit_segments(tour, fd, name);
+		err =
+		    visit_each(tour, fd, name, slot_segments, look_at_segment);
 	if (err == OK)
-		err = visit_set_aside(tour, fd, name);
+		err = visit_each(tour, fd, name, slot_set_aside,
+		    look_at_set_aside);
 	tour->bytes += bytes;
 	(void)close(fd); /* only read */
 	return err;
@@ -226,7 +216,8 @@ replay_slot(struct tour *tour, int spool_fd, const char *name)
 		return OK;
 	}
 	if (err == OK)
-		err = visit_segments(tour, slot.dir_fd, name);
+		err = visit_each(tour, slot.dir_fd, name, slot_segments,
+		    replay_one);
 	slot_release(&slot);
 	return err;
 }

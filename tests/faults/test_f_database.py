@@ -282,11 +282,9 @@ def sessions(instance):
     return [int(row[0]) for row in rows]
 
 
-@pytest.mark.parametrize("what", ["all of it", "open sessions"])
-def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
-        cluster, make_instance, what):
-    """It was not waited for any more; of sessions only, the key is freed in
-    vain before it is taken."""
+def impatient(cluster, make_instance):
+    """An instance of one thread that waits for PostgreSQL for a second, and what
+    makes a chat with a key."""
     instance = make_instance(cluster=cluster, env={"WORKERS": 1, "THREADS": 1,
                                                    "STATEMENT_TIMEOUT": "1s"})
     user = instance.user()
@@ -296,6 +294,15 @@ def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
         return user.post("/api/chats", {"title": key}, headers={"Idempotency-Key": key})
 
     wait_until(lambda: post("warm").status == 201)
+    return instance, post
+
+
+@pytest.mark.parametrize("what", ["all of it", "open sessions"])
+def test_f17_a_key_that_a_frozen_postgres_takes_when_it_thaws_is_taken_again(
+        cluster, make_instance, what):
+    """It was not waited for any more; of sessions only, the key is freed in
+    vain before it is taken."""
+    instance, post = impatient(cluster, make_instance)
     pids = None if what == "all of it" else sessions(instance)
     with frozen(cluster, pids):
         assert post("k").status == 504
@@ -334,19 +341,11 @@ def restarted(instance):
 def test_f17_a_key_that_a_frozen_postgres_takes_for_a_worker_that_ended_is_taken_again(
         cluster, make_instance, end):
     """It is taken after the keys of that worker were freed."""
-    instance = make_instance(cluster=cluster, env={"WORKERS": 1, "THREADS": 1,
-                                                   "STATEMENT_TIMEOUT": "1s"})
-    user = instance.user()
-    user.check = False
-
-    def post(key):
-        return user.post("/api/chats", {"title": key}, headers={"Idempotency-Key": key})
-
+    instance, post = impatient(cluster, make_instance)
     def taken():
         return instance.psql("select count(*) from minuted.idempotency_keys"
                              " where state = 'running'") == [["1"]]
 
-    wait_until(lambda: post("warm").status == 201)
     with frozen(cluster, sessions(instance)):
         assert post("k").status == 504
         end(instance)
